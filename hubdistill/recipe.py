@@ -1,0 +1,372 @@
+"""The recipe: one YAML file that describes a run.
+
+Teacher, corpus, a family of students, training, evaluation, card and publishing. Every model here is
+frozen and refuses unknown keys; relative paths are relative to the recipe's own folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from hubdistill.errors import RecipeError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+"""A name that can be a folder and the second half of a Hub repository id."""
+
+
+class Settings(BaseModel):
+    """Base of every part of a recipe: immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Teacher(Settings):
+    """The model that is distilled."""
+
+    model: str
+    """A Hub id (`BAAI/bge-m3`) or a local folder."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; resolved to a commit and recorded."""
+    hub_id: str | None = None
+    """For a local folder: the Hub id of the same model, for the card's base_model and links."""
+    prompt: str | None = None
+    """Text put before every input, for teachers that were trained with one."""
+    max_length: Annotated[int, Field(ge=8)] | None = None
+    """Truncate to so many tokens; the teacher's own maximum when left out."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of the teacher pass; auto is bfloat16 where the processor has it."""
+    batch_tokens: Annotated[int, Field(ge=256)] = 16_384
+    """Tokens (padding included) in one batch of the teacher pass."""
+    trust_remote_code: bool = False
+    """Run the teacher's own Python code. The card then says so."""
+
+
+class DataSource(Settings):
+    """A table of texts: a Hub data set or local files, never both."""
+
+    dataset: str | None = None
+    """A Hub data set id."""
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    streaming: bool = False
+    """Read from the Hub row by row without downloading the whole data set."""
+    files: tuple[str, ...] = ()
+    """Local files or patterns: .txt .txt.gz .jsonl .csv .tsv .parquet (text files: one text a line)."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> DataSource:
+        if bool(self.dataset) == bool(self.files):
+            raise ValueError("name either `dataset` (a Hub id) or `files` (local paths)")
+        return self
+
+
+class CorpusSource(DataSource):
+    """One source of unlabelled texts to distil on."""
+
+    columns: tuple[str, ...] = ()
+    """Columns that hold texts, each value a text of its own; by default the first of text, sentence."""
+    label: str | None = None
+    """Column that already holds the teacher's vector for the (single) text column."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Share of this source in the mix, relative to the other sources' weights."""
+    texts: Annotated[int, Field(ge=1)] | None = None
+    """Take at most so many texts."""
+    language: str | None = None
+    """ISO 639 code of the texts, for the card."""
+
+
+class Corpus(Settings):
+    """The texts to distil on."""
+
+    sources: Annotated[tuple[CorpusSource, ...], Field(min_length=1)]
+    texts: Annotated[int, Field(ge=1)] | None = None
+    """Take at most so many texts over all sources, mixed by weight; all of them when left out."""
+    min_characters: Annotated[int, Field(ge=1)] = 3
+    max_characters: Annotated[int, Field(ge=1)] = 20_000
+    unicode: Literal["NFC", "NFKC"] = "NFC"
+    held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.03
+    """Share kept out of training, chosen by each text's own hash."""
+
+
+class Training(Settings):
+    """How layer-reduced students are trained."""
+
+    loss: Literal["cosine", "mse"] = "cosine"
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_length: Annotated[int, Field(ge=8)] | None = None
+    """Truncate training texts to so many tokens; the teacher's maximum when left out."""
+    freeze_token_embeddings: bool = True
+    evaluations: Annotated[int, Field(ge=1)] = 4
+    """How often the student is compared with the teacher on held-out texts; the best one is kept."""
+    arguments: dict[str, Any] = {}
+    """Further SentenceTransformerTrainingArguments, by their own names."""
+
+
+class LayerStudent(Settings):
+    """A student that keeps some of the teacher's layers."""
+
+    kind: Literal["layers"] = "layers"
+    name: Name
+    layers: Annotated[int, Field(ge=1)] | Annotated[tuple[int, ...], Field(min_length=1)]
+    """How many layers to keep, or which ones (counted from 0)."""
+    select: Literal["ends", "even", "first", "last"] = "ends"
+    """Which layers to keep when `layers` is a number."""
+    texts: Annotated[int, Field(ge=1)] | None = None
+    """Train on so many texts of the corpus; all of them when left out."""
+    training: Training | None = None
+    """What differs from the family's training settings."""
+
+
+class StaticStudent(Settings):
+    """A student that is one table of token vectors: no layers, hundreds of times faster."""
+
+    kind: Literal["static"]
+    name: Name
+    texts: Annotated[int, Field(ge=1)] | None = None
+    ridge: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Strength of the pull towards the prior; auto tries a few on held-out texts."""
+    iterations: Annotated[int, Field(ge=1)] = 20
+    """Conjugate-gradient iterations of the solve."""
+    refine_epochs: Annotated[int, Field(ge=0)] = 2
+    """Passes over the texts with a cosine objective after the solve; 0 leaves the solve as it is."""
+
+
+Student = Annotated[LayerStudent | StaticStudent, Field(discriminator="kind")]
+
+
+class SimilaritySet(DataSource):
+    """Sentence pairs with a human similarity score (STS)."""
+
+    name: Name
+    split: str = "test"
+    sentence1: str = "sentence1"
+    sentence2: str = "sentence2"
+    score: str = "score"
+    language: str | None = None
+
+
+class RetrievalSet(Settings):
+    """Documents, queries and relevance judgements in BEIR form."""
+
+    name: Name
+    folder: str
+    """Local folder with corpus.jsonl, queries.jsonl and qrels.tsv."""
+    documents: Annotated[int, Field(ge=1)] | None = None
+    """Use at most so many documents, judged ones first."""
+    language: str | None = None
+
+
+class Speed(Settings):
+    """How throughput is measured."""
+
+    tokens: tuple[int, ...] = (16, 64, 256)
+    """Text lengths, in teacher tokens."""
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    seconds: Annotated[float, Field(gt=0)] = 1.0
+    """Aim for so long a measurement of one model at one length, per repeat."""
+    repeats: Annotated[int, Field(ge=1)] = 5
+
+
+class Evaluation(Settings):
+    """What is measured, on student, siblings and teacher alike."""
+
+    similarity: tuple[SimilaritySet, ...] = ()
+    retrieval: tuple[RetrievalSet, ...] = ()
+    held_out_texts: Annotated[int, Field(ge=10)] = 2_000
+    """Held-out texts on which agreement with the teacher is measured."""
+    queries: Annotated[int, Field(ge=1)] = 500
+    """Of these, so many serve as queries against the others for Precision@k."""
+    k: tuple[int, ...] = (10, 20, 30, 40, 50)
+    index: str = "exact"
+    """`exact` (matrix product), `:memory:` (embedded Qdrant) or the URL of a Qdrant server."""
+    speed: Speed | None = Speed()
+    bootstrap: Annotated[int, Field(ge=100)] = 1_000
+    """Resamples behind every 95 % interval."""
+
+
+class Card(Settings):
+    """What a person says on the card, and how it looks."""
+
+    license: str | None = None
+    """A licence id of the Hub; the teacher's declared licence when left out."""
+    language: tuple[str, ...] = ()
+    """ISO 639 codes of the languages the students are meant for."""
+    title: str | None = None
+    summary: str | None = None
+    motivation: str | None = None
+    intended_use: str | None = None
+    limitations: str | None = None
+    tags: tuple[str, ...] = ()
+    citation: str | None = None
+    """BibTeX of your own work, put first."""
+    samples: Annotated[int, Field(ge=0)] = 3
+    """Training texts shown; 0 keeps every training text off the card."""
+    template: str | None = None
+    """Your own Jinja template; it may extend model_card.md.j2."""
+
+
+class Publish(Settings):
+    """Where the students go."""
+
+    namespace: str | None = None
+    """Your user or organisation on the Hub; each student goes to namespace/name."""
+    private: bool = False
+    revision: str | None = None
+    create_pr: bool = False
+    tag: str | None = None
+    commit_message: str | None = None
+
+
+class Recipe(Settings):
+    """A whole run."""
+
+    name: Name
+    """The family's name."""
+    output: str = "runs"
+    """Everything is written to output/name."""
+    seed: int = 12
+    teacher: Teacher
+    corpus: Corpus
+    students: Annotated[tuple[Student, ...], Field(min_length=1)]
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    card: Card = Card()
+    publish: Publish = Publish()
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _layers_is_the_usual_kind(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("students"), list):
+            students = [{"kind": "layers", **s} if isinstance(s, dict) else s for s in data["students"]]
+            return {**data, "students": students}
+        return data
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Recipe:
+        groups: dict[str, Iterable[Any]] = {
+            "students": self.students,
+            "evaluation.similarity": self.evaluation.similarity,
+            "evaluation.retrieval": self.evaluation.retrieval,
+        }
+        for place, items in groups.items():
+            names = [item.name for item in items]
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{place}: the name {sorted(twice)[0]!r} is used twice")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Folder that relative paths of the recipe start from."""
+        return self._folder
+
+    @property
+    def output_folder(self) -> Path:
+        """Folder that this run writes to."""
+        return self._folder / self.output / self.name
+
+    def training_of(self, student: LayerStudent) -> Training:
+        """The family's training settings with the student's own changes."""
+        changes = student.training.model_dump(exclude_unset=True) if student.training else {}
+        return self.training.model_copy(update=changes)
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: the file is missing, is not YAML, or says something a recipe cannot say; the
+            message names the field and, for an unknown key, the nearest known one.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"no recipe at {path}; `hubdistill init {path}` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not valid YAML: {error}") from error
+    return parse_recipe(data, folder=path.parent, name=str(path))
+
+
+def parse_recipe(data: Any, *, folder: Path, name: str = "recipe") -> Recipe:
+    """Turn plain data into a recipe whose relative paths start from `folder`.
+
+    Raises:
+        RecipeError: as `load_recipe`.
+    """
+    if not isinstance(data, dict):
+        raise RecipeError(f"{name}: expected a mapping with the keys {', '.join(Recipe.model_fields)}")
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        # A list whose items were refused is also reported as too short; the items' own errors suffice.
+        found = [
+            problem for problem in error.errors() if problem["type"] != "too_short" or not problem["input"]
+        ]
+        problems = "\n".join(f"  {_explain(problem)}" for problem in found)
+        raise RecipeError(f"{name}:\n{problems}") from None
+    recipe._folder = folder
+    return recipe
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Write a recipe as YAML: what was set, not the defaults."""
+    data = recipe.model_dump(mode="json", exclude_unset=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _explain(problem: Any) -> str:
+    """One line for one pydantic problem: where, what, and the nearest known key."""
+    place = ".".join(str(part) for part in _without_kind(problem["loc"]))
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(problem["loc"])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}"
+        return f"{place}: unknown key; {hint}"
+    if problem["type"] == "missing":
+        return f"{place}: missing; this key is required"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {message} (given: {problem['input']!r:.60})" if place else message
+
+
+def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The location as the recipe's author sees it: pydantic adds the student's kind after its index."""
+    return location[:2] + location[3:] if location[0] == "students" and len(location) > 3 else location
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """Keys of the model that a pydantic error location points into."""
+    parents: dict[str, type[Settings]] = {
+        "teacher": Teacher,
+        "corpus": Corpus,
+        "sources": CorpusSource,
+        "training": Training,
+        "evaluation": Evaluation,
+        "similarity": SimilaritySet,
+        "retrieval": RetrievalSet,
+        "speed": Speed,
+        "card": Card,
+        "publish": Publish,
+        "static": StaticStudent,
+        "layers": LayerStudent,
+    }
+    for part in reversed(location[:-1]):
+        if part in parents:
+            return list(parents[str(part)].model_fields)
+    return list(Recipe.model_fields)
