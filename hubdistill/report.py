@@ -1,0 +1,365 @@
+"""The report: every fact about one student, typed, versioned and on disk as report.json.
+
+It is the wall in the middle of hubdistill. What is before it may hold models; figures, card and hub
+read only this. Facts that several measurements share (models, data, metric definitions, environment)
+are stored once and referred to by name, so each `Measurement` has its whole witness in the report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from hubdistill.errors import ReportError
+from hubdistill.recipe import Card
+
+SCHEMA_VERSION = 1
+FILE_NAME = "report.json"
+
+Value = str | int | float | bool | None
+
+
+class Fact(BaseModel):
+    """Base of every fact: immutable, strict, and finite (NaN and infinity are refused)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Interval(Fact):
+    """A confidence interval and how it was made."""
+
+    low: float
+    high: float
+    level: float = 0.95
+    method: str
+    """For example: `percentile bootstrap over pairs, 1000 resamples`."""
+
+
+class Metric(Fact):
+    """What a metric means."""
+
+    title: str
+    """As in a table heading: `Spearman (cosine)`."""
+    definition: str
+    higher_is_better: bool
+    unit: str = ""
+    reference: str | None = None
+    """Where it is defined: paper, library and function."""
+
+
+class EvaluationData(Fact):
+    """Data that something was measured on."""
+
+    kind: Literal["texts", "similarity", "retrieval", "speed"]
+    title: str
+    source: str
+    """Hub id, or file name (never a path)."""
+    hub_id: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    n: int
+    """Items: texts, pairs or queries."""
+    documents: int | None = None
+    sha256: str
+    """Of all texts, in order, newline-joined."""
+    language: str | None = None
+
+
+class Architecture(Fact):
+    """What a model is made of."""
+
+    kind: Literal["transformer", "static"]
+    family: str
+    """The transformers model type (`bert`, `xlm-roberta`) or `static`."""
+    layers: int
+    kept_layers: tuple[int, ...] | None = None
+    """The teacher's layers that a layer-reduced student keeps, counted from 0."""
+    hidden_size: int
+    attention_heads: int | None = None
+    feed_forward: int | None = None
+    vocabulary: int
+    positions: int | None = None
+    max_length: int | None = None
+    """In tokens; None: no maximum."""
+    dimensions: int
+    """Of the embedding."""
+    pooling: str
+    normalized: bool
+    similarity: str
+    parameters: int
+    embedding_parameters: int
+    """Parameters of the input embeddings (tokens, positions, types)."""
+    dump: str
+    """The module tree with widths, repeated blocks folded."""
+
+
+class Model(Fact):
+    """A model that was measured."""
+
+    role: Literal["teacher", "student"]
+    name: str
+    """As on the card: the Hub id for a teacher, the student's name for a student."""
+    hub_id: str | None = None
+    revision: str
+    """Commit on the Hub, or `sha256:` of the weights of a local folder."""
+    architecture: Architecture
+    bytes: int
+    """Of all files that the model needs, on disk."""
+    dtype: str
+    """Precision in which it was measured."""
+    license: str | None = None
+    languages: tuple[str, ...] = ()
+    trust_remote_code: bool = False
+
+
+class Measurement(Fact):
+    """One number, with its witness: what, of which model, on what, how sure, and how to repeat it."""
+
+    metric: str
+    model: str
+    value: float
+    data: str
+    n: int
+    against: str | None = None
+    """The model it was compared with, for measures of agreement."""
+    parameters: dict[str, Value] = {}
+    """For example {"k": 10} or {"tokens": 64, "batch_size": 32}."""
+    interval: Interval | None = None
+    reproduce: str
+    """The call that repeats it."""
+
+
+class Comparison(Fact):
+    """A student's quality against the teacher's, paired item by item."""
+
+    metric: str
+    model: str
+    against: str
+    data: str
+    parameters: dict[str, Value] = {}
+    difference: float
+    """Student minus teacher."""
+    interval: Interval
+    """Of the difference, paired."""
+    kept: float
+    """The student's value over the teacher's."""
+    kept_interval: Interval
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval of the difference leaves out zero."""
+        return self.interval.low > 0 or self.interval.high < 0
+
+
+class SimilarityPoints(Fact):
+    """Reference score and predicted similarity of each pair (or of a sample), for the scatter."""
+
+    data: str
+    reference: tuple[float, ...]
+    student: tuple[float, ...]
+    teacher: tuple[float, ...]
+
+
+class Environment(Fact):
+    """Where and with what everything was measured."""
+
+    device: str
+    """`cpu` or the accelerator's name."""
+    processor: str
+    cores: int
+    threads: int
+    memory_bytes: int
+    platform: str
+    python: str
+    libraries: dict[str, str]
+    seed: int
+
+
+class Source(Fact):
+    """Where texts of the corpus came from."""
+
+    name: str
+    """Hub id, or file names (never paths)."""
+    hub_id: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    columns: tuple[str, ...]
+    weight: float
+    read: int
+    """Texts seen."""
+    kept: int
+    """Texts used, held-out ones included."""
+    language: str | None = None
+
+
+class TokenCounts(Fact):
+    """Tokens in a text, as the teacher counts them."""
+
+    min: int
+    mean: float
+    max: int
+
+
+class CorpusFacts(Fact):
+    """The texts that the student was distilled on."""
+
+    sources: tuple[Source, ...]
+    texts: int
+    """Training texts."""
+    held_out: int
+    duplicates: int
+    too_short: int
+    too_long: int
+    sha256: str
+    """Of the training texts' hashes, in order."""
+
+
+class TrainingLog(Fact):
+    """One line of the training log."""
+
+    step: int
+    epoch: float
+    loss: float | None = None
+    learning_rate: float | None = None
+    teacher_cosine: float | None = None
+    """Mean cosine to the teacher on held-out texts."""
+
+
+class Training(Fact):
+    """How the student was made."""
+
+    method: Literal["layers", "static"]
+    loss: str
+    """Class name, or the objective in words."""
+    loss_parameters: dict[str, Value] = {}
+    selection: str | None = None
+    """Which layers were kept and by what rule."""
+    texts: int
+    tokens: TokenCounts | None = None
+    samples: tuple[str, ...] = ()
+    """Training texts shown on the card; empty when the recipe allows none."""
+    hyperparameters: dict[str, Value]
+    """Those that differ from the library's defaults."""
+    all_hyperparameters: dict[str, Value] = {}
+    log: tuple[TrainingLog, ...] = ()
+    best_step: int | None = None
+    seconds: float
+    teacher_seconds: float | None = None
+    """Of the teacher pass; None when all vectors were already there."""
+    citations: tuple[str, ...] = ()
+    """BibTeX of losses and methods."""
+
+
+class QuickStart(Fact):
+    """The card's first snippet and what it printed when it was run."""
+
+    code: str
+    """Python with the placeholder MODEL_ID for the repository id."""
+    output: str
+
+
+class DistillationReport(Fact):
+    """Everything that is known about one student. See the module docstring."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    hubdistill_version: str
+    created: datetime
+    student: str
+    """Key of the student in `models`."""
+    teacher: str
+    """Key of the teacher in `models`."""
+    base_model: str | None
+    """Hub id of the checkpoint that the student was initialised from."""
+    models: dict[str, Model]
+    """Student, teacher, and the siblings that were measured in the same run."""
+    data: dict[str, EvaluationData]
+    metrics: dict[str, Metric]
+    measurements: tuple[Measurement, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    points: SimilarityPoints | None = None
+    environment: Environment
+    corpus: CorpusFacts | None = None
+    training: Training | None = None
+    quick_start: QuickStart
+    recipe: str | None = None
+    """The recipe as YAML."""
+    owner: Card
+    """What the owner said in the recipe's `card:`; licence and languages are settled here."""
+
+    @model_validator(mode="after")
+    def _references_resolve(self) -> DistillationReport:
+        for place, key in (("student", self.student), ("teacher", self.teacher)):
+            if key not in self.models:
+                raise ValueError(f"{place}: no model {key!r} in models")
+        for item in (*self.measurements, *self.comparisons):
+            for kind, key, known in (
+                ("metric", item.metric, self.metrics),
+                ("model", item.model, self.models),
+                ("model", item.against, self.models),
+                ("data", item.data, self.data),
+            ):
+                if key is not None and key not in known:
+                    raise ValueError(
+                        f"a measurement names the {kind} {key!r}, which the report does not define"
+                    )
+        return self
+
+    @property
+    def siblings(self) -> tuple[str, ...]:
+        """Keys of the other students measured in the same run."""
+        return tuple(key for key in self.models if key not in (self.student, self.teacher))
+
+    def find(
+        self, metric: str, *, model: str | None = None, data: str | None = None, **parameters: Value
+    ) -> list[Measurement]:
+        """Measurements of a metric, narrowed by model, data and parameters, in report order."""
+        return [
+            m
+            for m in self.measurements
+            if m.metric == metric
+            and (model is None or m.model == model)
+            and (data is None or m.data == data)
+            and parameters.items() <= m.parameters.items()
+        ]
+
+    def save(self, folder: Path) -> Path:
+        """Write report.json into a folder, at once or not at all."""
+        path = folder / FILE_NAME
+        beside = path.with_suffix(".json.partial")
+        beside.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+        return path
+
+
+def load_report(path: str | os.PathLike[str]) -> DistillationReport:
+    """Read a report from a file or from the folder that holds report.json.
+
+    Raises:
+        ReportError: there is none, it is not ours, or a newer hubdistill wrote it.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE_NAME
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ReportError(f"no report at {path}; `hubdistill evaluate` writes one") from None
+    except (OSError, ValueError) as error:
+        raise ReportError(f"cannot read {path}: {error}") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ReportError(f"{path}: schema_version is {version!r}, this hubdistill reads {SCHEMA_VERSION}")
+    try:
+        return DistillationReport.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, p['loc'])) or 'report'}: {p['msg']}" for p in error.errors()
+        )
+        raise ReportError(f"{path}: {problems}") from None
