@@ -11,14 +11,15 @@ import json
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from hubdistill.atomic import write_text
 from hubdistill.errors import ReportError
 from hubdistill.recipe import Card
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 FILE_NAME = "report.json"
 
 Value = str | int | float | bool | None
@@ -298,7 +299,8 @@ class DistillationReport(Fact):
         for place, key in (("student", self.student), ("teacher", self.teacher)):
             if key not in self.models:
                 raise ValueError(f"{place}: no model {key!r} in models")
-        for item in (*self.measurements, *self.comparisons):
+        items: list[Measurement | Comparison] = [*self.measurements, *self.comparisons]
+        for item in items:
             for kind, key, known in (
                 ("metric", item.metric, self.metrics),
                 ("model", item.model, self.models),
@@ -332,9 +334,7 @@ class DistillationReport(Fact):
     def save(self, folder: Path) -> Path:
         """Write report.json into a folder, at once or not at all."""
         path = folder / FILE_NAME
-        beside = path.with_suffix(".json.partial")
-        beside.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        os.replace(beside, path)
+        write_text(path, self.model_dump_json(indent=2) + "\n")
         return path
 
 
