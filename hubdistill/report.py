@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -296,17 +297,18 @@ class DistillationReport(Fact):
 
     @model_validator(mode="after")
     def _references_resolve(self) -> DistillationReport:
-        for place, key in (("student", self.student), ("teacher", self.teacher)):
-            if key not in self.models:
-                raise ValueError(f"{place}: no model {key!r} in models")
+        for place, name in (("student", self.student), ("teacher", self.teacher)):
+            if name not in self.models:
+                raise ValueError(f"{place}: no model {name!r} in models")
         items: list[Measurement | Comparison] = [*self.measurements, *self.comparisons]
         for item in items:
-            for kind, key, known in (
+            references: list[tuple[str, str | None, Mapping[str, Fact]]] = [
                 ("metric", item.metric, self.metrics),
                 ("model", item.model, self.models),
                 ("model", item.against, self.models),
                 ("data", item.data, self.data),
-            ):
+            ]
+            for kind, key, known in references:
                 if key is not None and key not in known:
                     raise ValueError(
                         f"a measurement names the {kind} {key!r}, which the report does not define"
