@@ -42,8 +42,8 @@ class Teacher(Settings):
     """Truncate to so many tokens; the teacher's own maximum when left out."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the teacher pass; auto is bfloat16 where the processor has it."""
-    batch_tokens: Annotated[int, Field(ge=256)] = 16_384
-    """Tokens (padding included) in one batch of the teacher pass."""
+    batch_tokens: Annotated[int, Field(ge=256)] | None = None
+    """Tokens (padding included) in one batch of the teacher pass; chosen for the device when left out."""
     trust_remote_code: bool = False
     """Run the teacher's own Python code. The card then says so."""
 
@@ -326,9 +326,24 @@ def parse_recipe(data: Any, *, folder: Path, name: str = "recipe") -> Recipe:
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """Write a recipe as YAML: what was set, not the defaults."""
+    """Write a recipe as YAML, fit to be published: what was set, without the paths of one machine.
+
+    A local teacher with a Hub id is named by that id; absolute paths are cut to their last part.
+    """
     data = recipe.model_dump(mode="json", exclude_unset=True)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    if hub_id := data["teacher"].pop("hub_id", None):
+        data["teacher"]["model"] = hub_id
+    return yaml.safe_dump(_without_absolute_paths(data), sort_keys=False, allow_unicode=True)
+
+
+def _without_absolute_paths(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_absolute_paths(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_without_absolute_paths(value) for value in data]
+    if isinstance(data, str) and "\n" not in data and Path(data).expanduser().is_absolute():
+        return Path(data).name
+    return data
 
 
 def _explain(problem: Any) -> str:
