@@ -1,0 +1,15 @@
+"""Publishing: one commit of a model, its card, figures and report.
+
+`push` takes a folder and makes a commit; it never computes a score and never imports torch. `preflight`
+finds out beforehand whether a push would be let in. `check_loads_back` loads what was published in a
+fresh process and compares its vectors with the local ones.
+"""
+
+from hubdistill.hub.access import Preflight, preflight
+from hubdistill.hub.files import LeftOut
+from hubdistill.hub.load_back import check_loads_back
+from hubdistill.hub.outcome import PushOutcome
+from hubdistill.hub.plan import FilePlan
+from hubdistill.hub.publish import push
+
+__all__ = ["FilePlan", "LeftOut", "Preflight", "PushOutcome", "check_loads_back", "preflight", "push"]

@@ -1,0 +1,110 @@
+"""The card in the repository: what a person wrote there stays, and the Hub must accept its metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub import HfApi, get_session, hf_hub_url, hf_raise_for_status
+
+from hubdistill.card_keep import kept_sections, merge_kept
+from hubdistill.card_metadata import check_metadata
+from hubdistill.errors import CardError
+from hubdistill.hub.access import authorization
+from hubdistill.hub.files import CARD
+from hubdistill.hub.local import LocalFile, from_bytes
+
+
+def merge_card(local: LocalFile, on_hub: str) -> tuple[LocalFile, tuple[str, ...]]:
+    """Take the kept sections of the card on the Hub into the card that is pushed.
+
+    The Hub's card is the one that people edit, so its text wins where both have one; a section that is
+    empty there leaves the local one alone.
+
+    Args:
+        local: README.md of the folder.
+        on_hub: README.md of the repository.
+
+    Returns:
+        The card to push, and a note for each section in which the Hub's text replaced another.
+
+    Raises:
+        CardError: one of the cards has a kept section that is not closed, or a name twice.
+    """
+    card = read(local)
+    try:
+        theirs = kept_sections(on_hub)
+    except CardError as error:
+        raise CardError(f"the card on the Hub: {error}; edit it there") from None
+    ours = {section.name: section for section in kept_sections(card)}
+    lines = on_hub.splitlines(keepends=True)
+    for section in reversed(theirs):
+        if _words(section.text) == "":
+            del lines[section.start : section.stop + 1]
+    merged = merge_kept(card, "".join(lines))
+    notes = tuple(
+        f"kept section '{section.name}': the Hub's text stays, not the folder's; edit it on the Hub"
+        for section in theirs
+        if _words(section.text)
+        and section.name in ours
+        and _words(ours[section.name].text) not in ("", _words(section.text))
+    )
+    return from_bytes(CARD, merged.encode()), notes
+
+
+def _words(section: str) -> str:
+    """What stands between the two marker lines of a kept section."""
+    return "".join(section.splitlines(keepends=True)[1:-1]).strip()
+
+
+def read(card: LocalFile) -> str:
+    """The text of a card.
+
+    Raises:
+        CardError: it is not UTF-8.
+    """
+    assert isinstance(card.source, bytes)
+    try:
+        return card.source.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CardError(f"{CARD} is not UTF-8 ({error}); write it with `hubdistill card`") from None
+
+
+def read_card(api: HfApi, repo_id: str, commit: str) -> str:
+    """Read README.md of a commit."""
+    url = hf_hub_url(repo_id, CARD, revision=commit, endpoint=api.endpoint)
+    response = get_session().get(url, headers=authorization(api))
+    hf_raise_for_status(response)
+    return bytes(response.content).decode("utf-8", errors="replace")
+
+
+def refuse_invalid_card(card: LocalFile) -> None:
+    """Check the card's metadata before anything is sent.
+
+    Raises:
+        CardError: it is not valid; every problem is named.
+    """
+    if problems := check_metadata(read(card)):
+        raise CardError(
+            f"the metadata of {CARD} is not valid:\n" + "\n".join(f"  {line}" for line in problems)
+        )
+
+
+def validate_on_hub(api: HfApi, card: LocalFile) -> tuple[str, ...]:
+    """Let the Hub check the card's metadata, as it will on the commit; gives its warnings.
+
+    Raises:
+        CardError: the Hub does not accept it.
+    """
+    response = get_session().post(
+        f"{api.endpoint}/api/validate-yaml",
+        json={"content": read(card), "repoType": "model"},
+        headers=authorization(api),
+    )
+    if response.status_code != 400:
+        hf_raise_for_status(response)
+    said: dict[str, Any] = response.json()
+    if errors := said.get("errors"):
+        raise CardError(
+            "the Hub does not accept the card's metadata: " + "; ".join(e["message"] for e in errors)
+        )
+    return tuple(f"the Hub on the card's metadata: {w['message']}" for w in said.get("warnings") or ())

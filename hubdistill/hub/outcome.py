@@ -1,0 +1,79 @@
+"""What a push did, for programs and for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hubdistill.hub.files import LeftOut
+from hubdistill.hub.plan import FilePlan
+
+
+@dataclass(frozen=True)
+class PushOutcome:
+    """What a push did, or would do.
+
+    Args:
+        repo_id: namespace/name.
+        url: the repository's page.
+        commit: the new commit; None when nothing changed, or on a dry run.
+        commit_url: its page.
+        pull_request_url: the pull request's page.
+        revision: where the commit is: a branch, or refs/pr/N.
+        tag: the tag on the commit.
+        files: every file that travels or is deleted, and what happens to it.
+        left_out: what stayed behind, and why.
+        created: the repository was made by this push (on a dry run: would be).
+        dry_run: nothing was sent.
+        notes: what the pusher should know, in sentences.
+    """
+
+    repo_id: str
+    url: str
+    commit: str | None
+    commit_url: str | None
+    pull_request_url: str | None
+    revision: str
+    tag: str | None
+    files: tuple[FilePlan, ...]
+    left_out: tuple[LeftOut, ...]
+    created: bool
+    dry_run: bool
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON types."""
+        return {**asdict(self), "left_out": [{"path": path, "why": why} for path, why in self.left_out]}
+
+    def __str__(self) -> str:
+        """The outcome in lines for people: where it is, what happened to each file, what stayed behind."""
+        numbers = Counter(file.status for file in self.files)
+        counts = ", ".join(
+            f"{numbers[s]} {s}" for s in ("new", "changed", "removed", "unchanged") if numbers[s]
+        )
+        changed = [file for file in self.files if file.status != "unchanged"]
+        if not changed:
+            headline = f"{self.repo_id} is up to date: nothing changed, so there is no commit"
+        elif self.dry_run:
+            headline = f"A push to {self.repo_id} would commit ({counts})"
+        else:
+            headline = f"Pushed to {self.repo_id} ({counts})"
+        lines = [headline, f"  {self.pull_request_url or self.commit_url or self.url}"]
+        lines += [f"  {file.status:<9} {size(file.size):>9}  {file.path}" for file in changed]
+        if self.dry_run and self.created:
+            lines.append("The repository does not exist yet and would be made.")
+        if self.tag:
+            lines.append(f"Tag: {self.tag}")
+        if self.left_out:
+            lines += ["Left out:", *(f"  {path}: {why}" for path, why in self.left_out)]
+        return "\n".join([*lines, *self.notes])
+
+
+def size(n: int) -> str:
+    """A number of bytes for people, in powers of 1000 as the Hub shows them."""
+    value, units = float(n), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.3g} {units[0]}"
