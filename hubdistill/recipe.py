@@ -138,10 +138,10 @@ class StaticStudent(Settings):
     texts: Annotated[int, Field(ge=1)] | None = None
     ridge: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
     """Strength of the pull towards the prior; auto tries a few on held-out texts."""
-    iterations: Annotated[int, Field(ge=1)] = 20
-    """Conjugate-gradient iterations of the solve."""
-    refine_epochs: Annotated[int, Field(ge=0)] = 2
-    """Passes over the texts with a cosine objective after the solve; 0 leaves the solve as it is."""
+    iterations: Annotated[int, Field(ge=1)] = 10
+    """Conjugate-gradient iterations of each solve."""
+    reweight: Annotated[int, Field(ge=0)] = 1
+    """How often to solve again, at most, with weights that stand for the cosine objective."""
 
 
 Student = Annotated[LayerStudent | StaticStudent, Field(discriminator="kind")]
