@@ -1,0 +1,193 @@
+"""The card's first paragraph: what the facts allow to be said, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hubdistill.card_numbers import (
+    count,
+    layer_list,
+    listed,
+    rate,
+    ratio,
+    score,
+    share,
+    short_count,
+    signed,
+    size,
+)
+from hubdistill.card_results import (
+    Result,
+    SpeedUp,
+    fidelity,
+    headline_results,
+    known,
+    speed_ups,
+    student_model,
+    teacher_model,
+    unique,
+)
+from hubdistill.card_text import Markdown, escape, model_link, table
+from hubdistill.report import DistillationReport, Interval, Model
+
+
+def claim(report: DistillationReport, name: str) -> Markdown:
+    """Where the student comes from, the quality it keeps and the speed it gains.
+
+    Args:
+        name: the student's name as the card has it.
+    """
+    parts = [_origin(report, name), _quality(report), _speed(report)]
+    return Markdown(" ".join(part for part in parts if part))
+
+
+def glance(report: DistillationReport) -> Markdown:
+    """The few numbers that a reader compares first, student beside teacher."""
+    student, teacher = student_model(report), teacher_model(report)
+    rows: list[tuple[str, ...]] = []
+    for result in headline_results(report)[:6]:
+        kept = share(result.comparison.kept) if result.comparison else ""
+        title = f"{result.metric.title}, {result.data.title}"
+        rows.append((title, score(result.student.value), score(result.teacher.value), kept))
+    if speeds := speed_ups(report):
+        speed = middle(speeds)
+        rates = (rate(speed.student.value), rate(speed.teacher.value))
+        rows.append((f"Texts per second, {speed.tokens} tokens each", *rates, ratio(speed.ratio)))
+    ours, theirs = student.architecture.parameters, teacher.architecture.parameters
+    rows.append(("Parameters", short_count(ours), short_count(theirs), share(ours / theirs)))
+    rows.append(
+        ("Size on disk", size(student.bytes), size(teacher.bytes), share(student.bytes / teacher.bytes))
+    )
+    return table(("", "This model", "Teacher", "Of the teacher"), rows, numbers_from=1)
+
+
+def where_measured(report: DistillationReport) -> str:
+    """The hardware in a few words: `AMD EPYC 9B14, 8 threads`."""
+    machine = report.environment
+    if machine.device == "cpu":
+        return f"{machine.processor}, {machine.threads} thread{'s' if machine.threads != 1 else ''}"
+    return machine.device
+
+
+def middle(speeds: list[SpeedUp]) -> SpeedUp:
+    """The text length that stands for all: the middle one."""
+    return speeds[(len(speeds) - 1) // 2]
+
+
+def model_name(model: Model) -> Markdown:
+    """A model as text: a link where it is on the Hub."""
+    return model_link(model.hub_id) if model.hub_id else escape(model.name)
+
+
+def quality_sentence(result: Result) -> str:
+    """What one comparison with the teacher allows to be said.
+
+    A difference whose interval contains zero is neither a loss nor a win.
+    """
+    metric, comparison = escape(result.metric.title), result.comparison
+    scores = f"{score(result.student.value)} against {score(result.teacher.value)}"
+    items = f"{count(result.student.n)} {_items(result)}"
+    where = f"On {escape(result.data.title)}"
+    if comparison is None:
+        return f"{where} its {metric} is {scores} of the teacher ({items})."
+    if not comparison.decided:
+        return (
+            f"{where} there is no measurable difference to the teacher in {metric}: {scores}, "
+            f"{_interval(comparison.interval, signed)} of the difference, {items}."
+        )
+    verb = "keeps" if comparison.difference < 0 else "reaches"
+    return (
+        f"{where} it {verb} {share(comparison.kept)} of the teacher's {metric}: {scores}, "
+        f"{_interval(comparison.kept_interval, share)} of the share, {items}."
+    )
+
+
+def _origin(report: DistillationReport, name: str) -> str:
+    student, teacher = student_model(report), teacher_model(report)
+    ours, theirs = student.architecture, teacher.architecture
+    first = (
+        f"**{escape(name)}** maps texts to vectors of {count(ours.dimensions)} dimensions and was distilled "
+        f"from {model_name(teacher)}."
+    )
+    sizes = (
+        f"{short_count(ours.parameters)} parameters (teacher: {short_count(theirs.parameters)}) and "
+        f"{size(student.bytes)} on disk ({size(teacher.bytes)})"
+    )
+    if ours.kind == "static":
+        what = f"It is a static embedding model: {count(ours.vocabulary)} token vectors, {sizes}."
+    elif ours.kept_layers is not None:
+        what = (
+            f"It has {ours.layers} of the teacher's {theirs.layers} layers ({layer_list(ours.kept_layers)}, "
+            f"counted from 0), {sizes}."
+        )
+    else:
+        what = f"It has {ours.layers} layers (teacher: {theirs.layers}), {sizes}."
+    return f"{first} {what}"
+
+
+def _quality(report: DistillationReport) -> str:
+    found = headline_results(report)
+    if not found:
+        return _closeness(report)
+    kinds = unique(result.data.kind for result in found)
+    return " ".join(_summary([r for r in found if r.data.kind == kind]) for kind in kinds)
+
+
+def _closeness(report: DistillationReport) -> str:
+    close = fidelity(report)
+    if not close:
+        return "Its quality was not measured."
+    first = close[0]
+    title = escape(report.metrics[first.metric].title)
+    return f"{title}: {score(first.value)} on {count(first.n)} held-out texts."
+
+
+def _summary(found: list[Result]) -> str:
+    """One sentence for all data sets of one kind: the least and the most that is kept."""
+    if len(found) == 1 or any(result.comparison is None for result in found):
+        return " ".join(quality_sentence(result) for result in found)
+    ordered = sorted(found, key=_kept)
+    worst, best = ordered[0], ordered[-1]
+    text = (
+        f"Over {len(found)} data sets it has between {share(_kept(worst))} ({escape(worst.data.title)}) and "
+        f"{share(_kept(best))} ({escape(best.data.title)}) of the teacher's {escape(worst.metric.title)}"
+    )
+    undecided = [escape(r.data.title) for r in found if r.comparison and not r.comparison.decided]
+    if len(undecided) == len(found):
+        text += "; none of the differences is measurable"
+    elif undecided:
+        text += f"; there is no measurable difference on {listed(undecided)}"
+    return f"{text}."
+
+
+def _speed(report: DistillationReport) -> str:
+    speeds = speed_ups(report)
+    if not speeds:
+        return "Its speed was not measured."
+    where = escape(where_measured(report))
+    lengths = sorted(speed.tokens for speed in speeds)
+    texts = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
+    if not any(speed.decided for speed in speeds):
+        return (
+            f"Its speed shows no measurable difference to the teacher's on texts of {texts} tokens ({where})."
+        )
+    ratios = unique(ratio(value) for value in sorted(speed.ratio for speed in speeds))
+    times = ratios[0] if len(ratios) == 1 else f"{ratios[0]} to {ratios[-1]}"
+    text = (
+        f"It encodes {times} as many texts per second as the teacher, for texts of {texts} tokens ({where})"
+    )
+    if undecided := [str(speed.tokens) for speed in speeds if not speed.decided]:
+        text += f"; at {listed(undecided)} tokens there is no measurable difference"
+    return f"{text}."
+
+
+def _kept(result: Result) -> float:
+    return known(result.comparison, f"comparisons: {result.metric_name}").kept
+
+
+def _items(result: Result) -> str:
+    return {"similarity": "pairs", "retrieval": "queries"}.get(result.data.kind, "texts")
+
+
+def _interval(interval: Interval, write: Callable[[float], str]) -> str:
+    return f"{interval.level:.0%} interval {write(interval.low)} to {write(interval.high)}"

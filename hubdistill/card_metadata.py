@@ -1,0 +1,302 @@
+"""The card's YAML front matter, and the Hub's rules for it as far as they are public.
+
+Rules: hub-docs (modelcard.md, repositories-licenses.md) and huggingface_hub's own parser.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.repocard_data import eval_results_to_model_index
+from huggingface_hub.utils._validators import validate_repo_id
+
+from hubdistill.card_numbers import listed
+from hubdistill.card_results import metric_order, student_model, teacher_model, unique
+from hubdistill.card_text import Markdown, plain
+from hubdistill.errors import CardError
+from hubdistill.recipe import Card
+from hubdistill.report import DistillationReport, Measurement
+
+LIBRARY = "sentence-transformers"
+PIPELINE = "sentence-similarity"
+TAGS = (
+    "sentence-transformers",
+    "sentence-similarity",
+    "feature-extraction",
+    "dense",
+    "distillation",
+    "hubdistill",
+)
+
+_LICENSE_IDS = """
+    apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0
+    bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda
+    cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0
+    cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0
+    cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0
+    etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research
+    intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 openmdw-1.1
+    openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license
+    fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 grok2-community
+    gemma unknown other
+"""
+LICENSES = frozenset(_LICENSE_IDS.split())
+"""Licence ids of the Hub (https://huggingface.co/docs/hub/repositories-licenses)."""
+
+_TWO_LETTER_CODES = """
+    aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz
+    ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii
+    ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi
+    mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw
+    sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk
+    ur uz ve vi vo wa wo xh yi yo za zh zu
+"""
+ISO_639_1 = frozenset(_TWO_LETTER_CODES.split())
+"""Two-letter codes; of three-letter ones (ISO 639-2 and 639-3) only the form is checked."""
+
+_NAMES = """
+    ar Arabic bg Bulgarian bn Bengali ca Catalan cs Czech da Danish de German el Greek en English es
+    Spanish et Estonian eu Basque fa Persian fi Finnish fr French gl Galician gu Gujarati he Hebrew hi
+    Hindi hr Croatian hu Hungarian hy Armenian id Indonesian is Icelandic it Italian ja Japanese ka
+    Georgian kk Kazakh ko Korean lt Lithuanian lv Latvian mk Macedonian mr Marathi ms Malay nb Norwegian
+    nl Dutch no Norwegian pl Polish pt Portuguese ro Romanian ru Russian sk Slovak sl Slovenian sq
+    Albanian sr Serbian sv Swedish sw Swahili ta Tamil te Telugu th Thai tr Turkish uk Ukrainian ur Urdu
+    vi Vietnamese zh Chinese
+"""
+LANGUAGE_NAMES = dict(zip(_NAMES.split()[::2], _NAMES.split()[1::2], strict=True))
+"""English names of languages that are often declared."""
+
+_SPECIAL_LANGUAGES = ("multilingual", "code")
+_TASKS = {
+    "similarity": ("semantic-similarity", "Semantic Similarity"),
+    "retrieval": ("information-retrieval", "Information Retrieval"),
+    "texts": ("knowledge-distillation", "Knowledge Distillation"),
+}
+_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---\r?\n(.*?)\r?\n---(?:\r?\n|\Z)", re.DOTALL)
+
+
+def metadata(report: DistillationReport, repo_id: str | None = None) -> dict[str, Any]:
+    """The front matter as plain data.
+
+    Raises:
+        CardError: neither recipe nor teacher declares a licence that the Hub knows.
+    """
+    card: dict[str, Any] = {
+        "language": languages(report),
+        "license": license_id(report),
+        "library_name": LIBRARY,
+        "pipeline_tag": PIPELINE,
+        "tags": unique([*TAGS, *(plain(tag) for tag in report.owner.tags)]),
+        "base_model": report.base_model,
+        "datasets": unique(s.hub_id for s in report.corpus.sources if s.hub_id) if report.corpus else [],
+        "metrics": _metrics(report),
+        "model-index": _model_index(report, repo_id),
+    }
+    return {name: value for name, value in card.items() if value}
+
+
+def front_matter(report: DistillationReport, repo_id: str | None = None) -> Markdown:
+    """The front matter as YAML, without its `---` lines.
+
+    Raises:
+        CardError: as `metadata`.
+    """
+    text = yaml.safe_dump(metadata(report, repo_id), sort_keys=False, allow_unicode=True, width=100)
+    return Markdown(text.strip())
+
+
+def license_id(report: DistillationReport) -> str:
+    """The licence that the recipe sets, or else the teacher's.
+
+    Raises:
+        CardError: there is none.
+    """
+    licence = report.owner.license or teacher_model(report).license
+    check_license(report.owner.model_copy(update={"license": licence}))
+    return str(licence)
+
+
+def check_license(owner: Card) -> None:
+    """Insist on a licence that the Hub knows.
+
+    Args:
+        owner: the recipe's `card:`, with the teacher's licence where the recipe names none.
+
+    Raises:
+        CardError: there is none, or it is not one of the Hub's.
+    """
+    if not owner.license or owner.license == "unknown":
+        raise CardError(
+            "no licence: the teacher declares none and the recipe sets none; set `card.license` in the "
+            "recipe to a licence id of the Hub (https://huggingface.co/docs/hub/repositories-licenses)"
+        )
+    if problems := _license_problems(owner.license):
+        raise CardError(problems[0])
+
+
+def languages(report: DistillationReport) -> list[str]:
+    """The languages the recipe declares, or else those that teacher and texts have in common."""
+    if report.owner.language:
+        return unique(report.owner.language)
+    sources = report.corpus.sources if report.corpus else ()
+    seen = unique(source.language for source in sources if source.language)
+    declared = teacher_model(report).languages
+    return [language for language in seen if language in declared] if declared else seen
+
+
+def language_list(codes: Sequence[str]) -> str:
+    """Languages by name where they have a common one: `English, German and Turkish`."""
+    return listed(LANGUAGE_NAMES.get(code, code) for code in codes)
+
+
+def check_metadata(text: str) -> list[str]:
+    """Find what the Hub would refuse in a card's front matter.
+
+    Args:
+        text: the whole card.
+
+    Returns:
+        One line for each problem, with the field and what mends it; empty when all is well.
+    """
+    found = _FRONT_MATTER.match(text)
+    if not found:
+        return ["no front matter: the card starts with a line ---, YAML and a line ---"]
+    try:
+        card = yaml.safe_load(found[1])
+    except yaml.YAMLError as error:
+        return [f"the front matter is not YAML: {error}"]
+    if not isinstance(card, dict):
+        return ["the front matter is not a mapping of fields"]
+    problems = [*_license_problems(card.get("license")), *_language_problems(card.get("language"))]
+    for field, repo_type in (("base_model", "model"), ("datasets", "data set")):
+        for value in _as_list(card.get(field)):
+            if not _is_repo_id(value):
+                problems.append(f"{field}: {value!r} is not the id of a {repo_type} on the Hub")
+    if "base_model_relation" in card:
+        problems.append("base_model_relation: the Hub knows no value for a distilled model; leave it out")
+    for field in ("tags", "metrics", "library_name", "pipeline_tag"):
+        for value in _as_list(card.get(field)):
+            if not isinstance(value, str) or not value.strip():
+                problems.append(f"{field}: {value!r} is not text; put it in quotes")
+    return [*problems, *_model_index_problems(card)]
+
+
+def _metrics(report: DistillationReport) -> list[str]:
+    return unique(m.metric for m in report.measurements if _is_listed(report, m))
+
+
+def _is_listed(report: DistillationReport, m: Measurement) -> bool:
+    ours = m.model == report.student and m.against in (None, report.teacher)
+    return ours and report.data[m.data].kind in _TASKS
+
+
+def _model_index(report: DistillationReport, repo_id: str | None) -> list[dict[str, Any]]:
+    results = []
+    for key, data in report.data.items():
+        order = metric_order(report, data.kind)
+        measured = [m for m in report.measurements if m.data == key and _is_listed(report, m)]
+        for m in sorted(measured, key=lambda m: order.index(m.metric)):
+            task_type, task_name = _TASKS[data.kind]
+            results.append(
+                EvalResult(
+                    task_type=task_type,
+                    task_name=task_name,
+                    dataset_type=data.hub_id or _slug(key),
+                    dataset_name=plain(data.title, 200) or key,
+                    dataset_config=data.config if data.hub_id else None,
+                    dataset_split=data.split if data.hub_id else None,
+                    dataset_revision=data.revision if data.hub_id else None,
+                    metric_type=m.metric,
+                    metric_name=_metric_name(report, m) or m.metric,
+                    metric_value=m.value,
+                )
+            )
+    name = repo_id.rpartition("/")[2] if repo_id else student_model(report).name
+    return eval_results_to_model_index(name, results) if results else []
+
+
+def _metric_name(report: DistillationReport, m: Measurement) -> str:
+    name = report.metrics[m.metric].title
+    k = m.parameters.get("k")
+    if k is not None:
+        name = re.sub(r"@k\b", f"@{k}", name) if "@k" in name else f"{name} (k={k})"
+    if m.against is not None and "k" in m.parameters:
+        name += f" with {report.models[m.against].name}"
+    return plain(name, 200)
+
+
+def _slug(name: str) -> str:
+    """A plain name for data that is not on the Hub."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _is_repo_id(value: Any) -> bool:
+    try:
+        validate_repo_id(value)
+    except HFValidationError:
+        return False
+    return isinstance(value, str)
+
+
+def _license_problems(value: Any) -> list[str]:
+    if value is None:
+        return ["license: missing; set `card.license` in the recipe"]
+    if value in LICENSES and value != "unknown":
+        return []
+    near = difflib.get_close_matches(str(value).lower(), LICENSES, n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return [f"license: {value!r} is not a licence id of the Hub; {hint}set `card.license` in the recipe"]
+
+
+def _language_problems(value: Any) -> list[str]:
+    problems = []
+    for code in _as_list(value):
+        if isinstance(code, bool):
+            problems.append(f"language: YAML reads this as {code}; put the code in quotes: 'no'")
+        elif not _is_language(code):
+            problems.append(
+                f"language: {code!r} is not an ISO 639 code (`en`, `deu`) or `multilingual`; "
+                "set `card.language`"
+            )
+    return problems
+
+
+def _is_language(code: Any) -> bool:
+    if not isinstance(code, str):
+        return False
+    return code in ISO_639_1 or code in _SPECIAL_LANGUAGES or re.fullmatch("[a-z]{3}", code) is not None
+
+
+def _model_index_problems(card: dict[str, Any]) -> list[str]:
+    if "model-index" not in card:
+        return []
+    try:
+        parsed = ModelCardData(**card)
+        again = yaml.safe_load(parsed.to_yaml())["model-index"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return [f"model-index: huggingface_hub cannot read it: {error}"]
+    problems = []
+    for result in parsed.eval_results or ():
+        for field, value in (
+            ("task.type", result.task_type),
+            ("dataset.type", result.dataset_type),
+            ("dataset.name", result.dataset_name),
+            ("metrics.type", result.metric_type),
+        ):
+            if not isinstance(value, str) or not value.strip():
+                problems.append(f"model-index: {field} is {value!r}, expected text")
+        if isinstance(result.metric_value, bool) or not isinstance(result.metric_value, int | float | str):
+            problems.append(f"model-index: the value of {result.metric_type} is {result.metric_value!r}")
+    if not problems and again != card["model-index"]:
+        problems.append("model-index: huggingface_hub reads it differently from how it is written")
+    return problems

@@ -1,0 +1,245 @@
+"""The card's training part: data, objective, settings, log, machine, and how to repeat the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hubdistill.card_numbers import count, duration, layer_list, memory, score
+from hubdistill.card_text import Markdown, bullets, code, dataset_link, escape, fenced, folded, table
+from hubdistill.report import CorpusFacts, DistillationReport, Source, Training, TrainingLog, Value
+
+SAMPLE_CHARACTERS = 200
+LOG_ROWS = 60
+
+_LIBRARIES = {
+    "hubdistill": "hubdistill",
+    "sentence-transformers": "Sentence Transformers",
+    "transformers": "Transformers",
+    "torch": "PyTorch",
+    "accelerate": "Accelerate",
+    "datasets": "Datasets",
+    "tokenizers": "Tokenizers",
+}
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """How the student was made, as the template prints it."""
+
+    method: Markdown
+    """One paragraph."""
+    sources: Markdown
+    """Where the texts come from; empty when the report does not say."""
+    texts: Markdown
+    """Sizes, what was left out, token counts."""
+    samples: Markdown
+    """Some training texts; empty when the recipe shows none."""
+    objective: Markdown
+    """Loss, its parameters, and the layers that were kept."""
+    hyperparameters: Markdown
+    """Those that differ from the defaults, and all of them, folded."""
+    log: Markdown
+    """The training log, folded; empty without one."""
+    time: Markdown
+    """How long it took."""
+
+
+def training_part(report: DistillationReport) -> TrainingPart | None:
+    """Arrange the facts of training; None when the report has none."""
+    training = report.training
+    if training is None:
+        return None
+    return TrainingPart(
+        method=_method(report, training),
+        sources=_sources(report.corpus),
+        texts=_texts(report.corpus, training),
+        samples=_samples(training),
+        objective=_objective(report, training),
+        hyperparameters=_hyperparameters(training),
+        log=_log(training),
+        time=_time(training),
+    )
+
+
+def environment_lines(report: DistillationReport) -> Markdown:
+    """Machine and library versions."""
+    machine = report.environment
+    known_first = sorted(machine.libraries, key=lambda name: (name not in _LIBRARIES, name.lower()))
+    ordered = [name for name in _LIBRARIES if name in machine.libraries]
+    ordered += [name for name in known_first if name not in _LIBRARIES]
+    versions = [f"{_LIBRARIES.get(name, name)}: {machine.libraries[name]}" for name in ordered]
+    hardware = [f"Device: {machine.device}"] if machine.device != "cpu" else []
+    return bullets(
+        [
+            *hardware,
+            f"Processor: {machine.processor}, {machine.cores} cores ({machine.threads} threads used)",
+            f"Memory: {memory(machine.memory_bytes)}",
+            f"Platform: {machine.platform}",
+            f"Seed: {machine.seed}",
+            f"Python: {machine.python}",
+            *versions,
+        ]
+    )
+
+
+def _method(report: DistillationReport, training: Training) -> Markdown:
+    student = report.models[report.student].architecture
+    layers = report.models[report.teacher].architecture.layers
+    texts = f"the teacher's vectors of {count(training.texts)} texts. No labels are used."
+    if training.method == "static":
+        text = (
+            "The student has one vector for each token; a text's vector is their mean. The token vectors are "
+            f"fitted to {texts}"
+        )
+    elif student.kept_layers is None:
+        text = f"The student is trained to give {texts}"
+    else:
+        text = (
+            f"The student starts as a copy of the teacher with {len(student.kept_layers)} of its {layers} "
+            f"layers and is trained to give {texts}"
+        )
+    return escape(text)
+
+
+def _sources(corpus: CorpusFacts | None) -> Markdown:
+    if corpus is None:
+        return Markdown("The report does not say where the training texts come from.")
+    rows = [
+        (
+            _source(source),
+            Markdown(", ".join(code(column) for column in source.columns)),
+            source.language or "not declared",
+            f"{source.weight:g}",
+            count(source.read),
+            count(source.kept),
+        )
+        for source in corpus.sources
+    ]
+    return table(("Source", "Columns", "Language", "Weight", "Read", "Used"), rows, numbers_from=3)
+
+
+def _source(source: Source) -> Markdown:
+    where = dataset_link(source.hub_id) if source.hub_id else escape(source.name, 80)
+    details = [escape(word) for word in (source.config, source.split) if word]
+    if source.revision:
+        details.append(code(source.revision[:12]))
+    return Markdown(f"{where}<br>{', '.join(details)}" if details else where)
+
+
+def _texts(corpus: CorpusFacts | None, training: Training) -> Markdown:
+    lines = [f"Training texts: {count(training.texts)}"]
+    if training.tokens:
+        tokens = training.tokens
+        lines.append(
+            f"Tokens per text: min {count(tokens.min)}, mean {tokens.mean:.1f}, max {count(tokens.max)}"
+        )
+    else:
+        lines.append("Tokens per text: not counted")
+    if corpus:
+        lines.append(f"Held out of training: {count(corpus.held_out)}")
+        lines.append(
+            f"Left out: {count(corpus.duplicates)} duplicates, {count(corpus.too_short)} too short, "
+            f"{count(corpus.too_long)} too long"
+        )
+        lines.append(Markdown(f"SHA-256 over the texts' hashes: {code(corpus.sha256[:16])}"))
+    return bullets(lines)
+
+
+def _samples(training: Training) -> Markdown:
+    if not training.samples:
+        return Markdown()
+    rows = [(escape(text, SAMPLE_CHARACTERS),) for text in training.samples]
+    return table(("Some training texts",), rows)
+
+
+def _objective(report: DistillationReport, training: Training) -> Markdown:
+    parameters = [f"{code(name)} = {code(_value(value))}" for name, value in training.loss_parameters.items()]
+    loss = f"Loss: {escape(training.loss)}"
+    lines: list[str] = [Markdown(f"{loss} with {', '.join(parameters)}" if parameters else loss)]
+    kept = report.models[report.student].architecture.kept_layers
+    if training.selection is not None:
+        lines.append(f"Selection: {training.selection}")
+    elif kept is not None:
+        lines.append(f"Selection: layers {layer_list(kept)}; the report does not say by what rule")
+    return bullets(lines)
+
+
+def _hyperparameters(training: Training) -> Markdown:
+    text = _settings(training.hyperparameters) if training.hyperparameters else Markdown("All are defaults.")
+    if training.all_hyperparameters:
+        text = Markdown(f"{text}\n\n{folded('All hyperparameters', _settings(training.all_hyperparameters))}")
+    return text
+
+
+def _settings(settings: Mapping[str, Value]) -> Markdown:
+    rows = [(code(name), code(_value(value))) for name, value in settings.items()]
+    return table(("Hyperparameter", "Value"), rows)
+
+
+def _value(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _log(training: Training) -> Markdown:
+    if not training.log:
+        return Markdown()
+    columns: list[tuple[str, Callable[[TrainingLog], str]]] = [
+        ("Step", lambda line: count(line.step)),
+        ("Epoch", lambda line: f"{line.epoch:.2f}"),
+        ("Loss", lambda line: score(line.loss) if line.loss is not None else ""),
+        ("Learning rate", lambda line: f"{line.learning_rate:.2e}" if line.learning_rate is not None else ""),
+        (
+            "Cosine to teacher",
+            lambda line: score(line.teacher_cosine) if line.teacher_cosine is not None else "",
+        ),
+    ]
+    shown = _thinned(training.log)
+    rows = [[write(line) for _, write in columns] for line in shown]
+    used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+    for line, row in zip(shown, rows, strict=True):
+        if line.step == training.best_step:
+            row[0] = Markdown(f"**{row[0]}**")
+    text = table(
+        [columns[index][0] for index in used],
+        [[row[index] for index in used] for row in rows],
+        numbers_from=0,
+    )
+    notes = []
+    if training.best_step is not None:
+        notes.append(f"The student is the checkpoint of step {count(training.best_step)}.")
+    if len(shown) < len(training.log):
+        notes.append(
+            f"Shown: {len(shown)} of {count(len(training.log))} lines; all of them are in report.json."
+        )
+    return folded("Training log", Markdown(f"{text}\n\n{' '.join(notes)}".rstrip()))
+
+
+def _thinned(log: tuple[TrainingLog, ...]) -> list[TrainingLog]:
+    """Evenly spaced lines; comparisons with the teacher stay as long as there is room."""
+    if len(log) <= LOG_ROWS:
+        return list(log)
+    compared = [index for index, line in enumerate(log) if line.teacher_cosine is not None]
+    wanted = set(compared if len(compared) <= LOG_ROWS // 2 else [])
+    step = (len(log) - 1) / (LOG_ROWS - len(wanted) - 1)
+    wanted.update(round(index * step) for index in range(LOG_ROWS - len(wanted)))
+    return [log[index] for index in sorted(wanted)]
+
+
+def _time(training: Training) -> Markdown:
+    teacher = (
+        f"teacher's vectors: {duration(training.teacher_seconds)}"
+        if training.teacher_seconds is not None
+        else "the teacher's vectors were there already"
+    )
+    return escape(f"Making the student took {duration(training.seconds)}; {teacher}.")
+
+
+def recipe_part(report: DistillationReport) -> Markdown:
+    """The recipe and the command that repeats the run; empty when the report holds no recipe."""
+    if report.recipe is None:
+        return Markdown()
+    command = fenced(
+        "pip install hubdistill==" + report.hubdistill_version + "\nhubdistill run recipe.yaml", "bash"
+    )
+    return Markdown(f"{command}\n\n{folded('recipe.yaml', fenced(report.recipe, 'yaml'))}")

@@ -1,0 +1,345 @@
+"""Everything the card's templates print, made from the report.
+
+The fields of `CardView` are the variables of a template; each value is Markdown, ready to print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hubdistill.card_claim import claim, glance, model_name
+from hubdistill.card_evaluation import EvaluationPart, evaluation_part
+from hubdistill.card_metadata import front_matter, language_list, languages, license_id
+from hubdistill.card_numbers import count, layer_list, share, short_count, size
+from hubdistill.card_results import (
+    headline_results,
+    known,
+    layers_of,
+    student_model,
+    teacher_model,
+    unique,
+)
+from hubdistill.card_text import (
+    Markdown,
+    bullets,
+    code,
+    dataset_link,
+    escape,
+    fenced,
+    folded,
+    model_link,
+    table,
+)
+from hubdistill.card_training import TrainingPart, environment_lines, recipe_part, training_part
+from hubdistill.citations import citations
+from hubdistill.figures import Figure
+from hubdistill.report import Architecture, DistillationReport, Model
+
+NONE = "\N{EM DASH}"
+
+
+@dataclass(frozen=True)
+class OwnerPart:
+    """What the owner says in the recipe's `card:`, as it was written; empty where nothing was."""
+
+    summary: Markdown
+    motivation: Markdown
+    intended_use: Markdown
+    limitations: Markdown
+
+
+@dataclass(frozen=True)
+class QuickStartPart:
+    """The snippet that was run, and what it printed."""
+
+    install: Markdown
+    code: Markdown
+    output: Markdown
+
+
+@dataclass(frozen=True)
+class ArchitecturePart:
+    """What student and teacher are made of."""
+
+    table: Markdown
+    """Teacher and student side by side."""
+    dump: Markdown
+    """Both module trees, folded."""
+
+
+@dataclass(frozen=True)
+class UsePart:
+    """What the student is for and what not, drafted from the facts."""
+
+    intended: Markdown
+    out_of_scope: Markdown
+    limitations: Markdown
+
+
+@dataclass(frozen=True)
+class CardView:
+    """The variables of a card template."""
+
+    metadata: Markdown
+    """YAML front matter without its `---` lines."""
+    hubdistill_version: str
+    """The version that wrote the report."""
+    name: str
+    """The repository's name, or the student's."""
+    title: Markdown
+    claim: Markdown
+    """One paragraph: origin, quality kept, speed gained."""
+    glance: Markdown
+    """The few numbers to compare first."""
+    owner: OwnerPart
+    figures: dict[str, Markdown]
+    """Images by name: summary, precision_at_k, training, quality_speed; empty where there is none."""
+    quick_start: QuickStartPart
+    description: Markdown
+    """Type, base model, teacher, dimensions, ... as a list."""
+    architecture: ArchitecturePart
+    evaluation: EvaluationPart
+    training: TrainingPart | None
+    """None when the report says nothing about training."""
+    environment: Markdown
+    """Machine and library versions."""
+    repeat: Markdown
+    """The command that repeats the run, and its recipe; empty without a recipe."""
+    use: UsePart
+    provenance: Markdown
+    """Licences and revisions."""
+    citations: Markdown
+    """BibTeX."""
+
+
+FIGURE_NAMES = ("summary", "precision_at_k", "training", "quality_speed")
+
+
+def card_view(
+    report: DistillationReport, *, repo_id: str | None = None, figures: Sequence[Figure] = ()
+) -> CardView:
+    """Make everything that a card prints.
+
+    Args:
+        repo_id: where the student is published; its name stands in the snippet without one.
+
+    Raises:
+        CardError: a fact that the card needs is missing, or the metadata would be refused.
+    """
+    student = student_model(report)
+    name = repo_id.rpartition("/")[2] if repo_id else student.name
+    images = {figure.name: _image(figure) for figure in figures}
+    return CardView(
+        metadata=front_matter(report, repo_id),
+        hubdistill_version=escape(report.hubdistill_version),
+        name=escape(name),
+        title=escape(report.owner.title or name),
+        claim=claim(report, name),
+        glance=glance(report),
+        owner=_owner(report),
+        figures={name: images.get(name, Markdown()) for name in FIGURE_NAMES},
+        quick_start=_quick_start(report, repo_id or student.name),
+        description=_description(report),
+        architecture=_architecture(report),
+        evaluation=evaluation_part(report),
+        training=training_part(report),
+        environment=environment_lines(report),
+        repeat=recipe_part(report),
+        use=_use(report),
+        provenance=_provenance(report),
+        citations=fenced("\n\n".join(entry.text for entry in citations(report)), "bibtex"),
+    )
+
+
+def _image(figure: Figure) -> Markdown:
+    return Markdown(f"![{escape(figure.alt)}]({figure.path})")
+
+
+def _owner(report: DistillationReport) -> OwnerPart:
+    owner = report.owner
+    return OwnerPart(
+        summary=Markdown((owner.summary or "").strip()),
+        motivation=Markdown((owner.motivation or "").strip()),
+        intended_use=Markdown((owner.intended_use or "").strip()),
+        limitations=Markdown((owner.limitations or "").strip()),
+    )
+
+
+def _quick_start(report: DistillationReport, model_id: str) -> QuickStartPart:
+    snippet = known(report.quick_start.code.strip(), "quick_start.code")
+    output = known(report.quick_start.output.strip(), "quick_start.output")
+    return QuickStartPart(
+        install=fenced("pip install -U sentence-transformers", "bash"),
+        code=fenced(snippet.replace("MODEL_ID", model_id), "python"),
+        output=fenced(output, "text"),
+    )
+
+
+def _description(report: DistillationReport) -> Markdown:
+    student, teacher = student_model(report), teacher_model(report)
+    made = student.architecture
+    if made.kind == "static":
+        kind = "static embedding model"
+    else:
+        kind = f"sentence transformer ({escape(made.family)})"
+    base = model_link(report.base_model) if report.base_model else "not on the Hub"
+    lines = [
+        f"**Model type:** {kind}",
+        f"**Teacher:** {model_name(teacher)}",
+        f"**Base model:** {base}",
+    ]
+    if made.kept_layers is not None:
+        lines.append(
+            f"**Layers:** {made.layers} of the teacher's {teacher.architecture.layers}: "
+            f"{layer_list(made.kept_layers)} (counted from 0)"
+        )
+    theirs = short_count(teacher.architecture.parameters)
+    lines += [
+        f"**Parameters:** {short_count(made.parameters)} (teacher: {theirs})",
+    ]
+    if made.max_length:
+        lines.append(f"**Maximum length:** {count(made.max_length)} tokens")
+    lines += [
+        f"**Output dimensions:** {count(made.dimensions)}",
+        f"**Similarity function:** {escape(made.similarity)}",
+    ]
+    if found := languages(report):
+        lines.append(f"**Languages:** {escape(language_list(found))}")
+    if report.corpus and (hub_ids := unique(s.hub_id for s in report.corpus.sources if s.hub_id)):
+        lines.append(f"**Training data sets:** {', '.join(dataset_link(hub_id) for hub_id in hub_ids)}")
+    lines.append(f"**Licence:** {escape(license_id(report))}")
+    return bullets(Markdown(line) for line in lines)
+
+
+def _architecture(report: DistillationReport) -> ArchitecturePart:
+    student, teacher = student_model(report), teacher_model(report)
+    theirs, ours = _anatomy(report.teacher, teacher), _anatomy(report.student, student)
+    rows = [(name, theirs.get(name, NONE), ours.get(name, NONE)) for name in unique([*theirs, *ours])]
+    dumps = Markdown(
+        f"Student:\n\n{fenced(student.architecture.dump)}\n\nTeacher:\n\n{fenced(teacher.architecture.dump)}"
+    )
+    return ArchitecturePart(
+        table=table(("", "Teacher", "Student"), rows, numbers_from=1),
+        dump=folded("Full architecture", dumps),
+    )
+
+
+def _anatomy(key: str, model: Model) -> dict[str, str]:
+    made = model.architecture
+    parts: dict[str, str] = {"Type": made.family, "Layers": str(layers_of(made)) if layers_of(made) else NONE}
+    if made.kept_layers is not None:
+        parts["Layers"] += f" ({layer_list(made.kept_layers)})"
+    if made.kind == "transformer":
+        place = f"models.{key}.architecture"
+        parts |= {
+            "Hidden size": count(made.hidden_size),
+            "Attention heads": count(known(made.attention_heads, f"{place}.attention_heads")),
+            "Feed-forward size": count(known(made.feed_forward, f"{place}.feed_forward")),
+            "Positions": count(made.positions) if made.positions else NONE,
+            "Maximum length": f"{count(made.max_length)} tokens" if made.max_length else NONE,
+        }
+    return parts | {
+        "Vocabulary": count(made.vocabulary),
+        "Output dimensions": count(made.dimensions),
+        "Pooling": _pooling(made),
+        "Parameters": short_count(made.parameters),
+        "of these, embeddings": short_count(made.embedding_parameters),
+        "of these, the rest": short_count(made.parameters - made.embedding_parameters),
+        "Size on disk": size(model.bytes),
+    }
+
+
+def _pooling(made: Architecture) -> str:
+    return f"{made.pooling}, unit length" if made.normalized else made.pooling
+
+
+def _use(report: DistillationReport) -> UsePart:
+    student, teacher = student_model(report), teacher_model(report)
+    made = student.architecture
+    spoken = languages(report)
+    intended = ["Semantic search, clustering, duplicate detection and similarity of texts"]
+    intended[0] += f" in {language_list(spoken)}." if spoken else "."
+    intended.append(
+        "Places where the teacher is too slow or too large; where its quality counts more, use the teacher."
+    )
+    scope = ["Decisions about people, or other high-stakes decisions, on the strength of a similarity alone."]
+    if spoken:
+        scope.append(f"Texts in languages other than {language_list(spoken)}, unless you measure them first.")
+    scope.append("Generating text: the model gives vectors only.")
+    if made.dimensions != teacher.architecture.dimensions:
+        scope.append("An index built with the teacher: the vectors differ in width.")
+    return UsePart(bullets(intended), bullets(scope), bullets(_limits(report)))
+
+
+def _limits(report: DistillationReport) -> list[str]:
+    student, teacher = student_model(report), teacher_model(report)
+    made, training = student.architecture, report.training
+    limits: list[str] = [
+        Markdown(f"It learned from {model_name(teacher)} and inherits the teacher's mistakes and biases.")
+    ]
+    if made.kind == "static":
+        limits.append(
+            "It knows neither word order nor context: 'dog bites man' and 'man bites dog' are the same to it."
+        )
+    elif made.max_length:
+        limits.append(f"What comes after {count(made.max_length)} tokens is cut off.")
+    if training and training.tokens:
+        tokens = training.tokens
+        limits.append(
+            f"Training texts had {count(tokens.min)} to {count(tokens.max)} tokens (mean {tokens.mean:.1f}); "
+            "on much longer texts it may lose more than the figures here say."
+        )
+    if report.corpus:
+        seen = unique(source.language for source in report.corpus.sources if source.language)
+        if seen:
+            limits.append(f"Training texts were in {language_list(seen)}; other languages may have suffered.")
+        else:
+            limits.append("The languages of the training texts were not declared.")
+    compared = [r for r in headline_results(report) if r.comparison and r.comparison.decided]
+    losses = sorted((r for r in compared if r.comparison and r.comparison.difference < 0), key=_kept)
+    if len(losses) > 1:
+        worst = losses[0]
+        limits.append(
+            f"It loses most on {worst.data.title}: it keeps {share(_kept(worst))} of the teacher's score."
+        )
+    if teacher.trust_remote_code:
+        limits.append(
+            "The teacher runs code of its own (trust_remote_code); it was run to make this student."
+        )
+    return limits
+
+
+def _provenance(report: DistillationReport) -> Markdown:
+    student, teacher = student_model(report), teacher_model(report)
+    rows: list[tuple[str, str, str]] = [
+        ("This model", license_id(report), code(_short_revision(student.revision))),
+        (
+            Markdown(f"Teacher: {model_name(teacher)}"),
+            teacher.license or "not declared",
+            code(_short_revision(teacher.revision)),
+        ),
+    ]
+    for source in report.corpus.sources if report.corpus else ():
+        where = dataset_link(source.hub_id) if source.hub_id else escape(source.name, 80)
+        revision = code(source.revision[:12]) if source.revision else Markdown("not on the Hub")
+        rows.append((Markdown(f"Texts: {where}"), "see the source", revision))
+    rows.append(("Made with hubdistill", "apache-2.0", code(report.hubdistill_version)))
+    text = table(("Part", "Licence", "Revision"), rows)
+    created = report.created.strftime("%Y-%m-%d")
+    note = f"Measured on {created}. All facts of this card are in [report.json](report.json)."
+    if report.owner.license and teacher.license and report.owner.license != teacher.license:
+        note += (
+            f" The licence differs from the teacher's ({escape(teacher.license)}); its terms hold as well."
+        )
+    return Markdown(f"{text}\n\n{note}")
+
+
+def _short_revision(revision: str) -> str:
+    kind, colon, digest = revision.rpartition(":")
+    return f"{kind}{colon}{digest[:12]}"
+
+
+def _kept(result: object) -> float:
+    comparison = getattr(result, "comparison", None)
+    return comparison.kept if comparison else 0.0

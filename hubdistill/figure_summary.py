@@ -1,0 +1,194 @@
+"""The figure of four panels: similarity, scores, speed, and quality kept or lost."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from hubdistill.card_claim import where_measured
+from hubdistill.card_numbers import MINUS, rate, ratio, score, signed
+from hubdistill.card_results import (
+    Result,
+    SpeedUp,
+    headline_results,
+    speed_ups,
+    student_model,
+    teacher_model,
+)
+from hubdistill.figure_style import BEHIND, FAINT, GAIN, INK, LOSS, PAPER, STUDENT, TEACHER, canvas, drawable
+from hubdistill.report import DistillationReport, Interval, SimilarityPoints
+
+MOST_SETS = 8
+"""Data sets shown; the card's tables have them all."""
+
+
+def summary(report: DistillationReport) -> Canvas:
+    """Student beside teacher; a panel for each thing that was measured."""
+    found = headline_results(report)[:MOST_SETS]
+    compared = [result for result in found if result.comparison]
+    speeds = speed_ups(report)
+    painters: list[Callable[[Axes], None]] = []
+    if report.points:
+        painters.append(partial(_scatter, report=report, points=report.points))
+    if found:
+        painters.append(partial(_quality_bars, found=found))
+    if speeds:
+        painters.append(partial(_speed_bars, report=report, speeds=speeds))
+    if compared:
+        painters.append(partial(_differences, compared=compared))
+    rows = (len(painters) + 1) // 2
+    columns = min(2, len(painters))
+    names = f"{student_model(report).name} beside {teacher_model(report).name}"
+    figure = canvas(5 * columns, 0.9 + rows * (3.35 + 0.22 * max(0, len(found) - 3)), names)
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, paint in zip(panels, painters, strict=False):
+        paint(axes)
+    for axes in panels[len(painters) :]:
+        axes.set_axis_off()
+    handles = [Patch(color=STUDENT, label="This model"), Patch(color=TEACHER, label="Teacher")]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=9.5)
+    return figure
+
+
+def _scatter(axes: Axes, report: DistillationReport, points: SimilarityPoints) -> None:
+    axes.set_title("Predicted against reference similarity")
+    correlation = {m.model: m.value for m in report.find(_spearman(report), data=points.data)}
+    shown: list[tuple[str, str, Sequence[float], float, float]] = [
+        (report.teacher, TEACHER, points.teacher, 30, 0.2),
+        (report.student, STUDENT, points.student, 6, 0.5),
+    ]
+    for _, colour, predicted, area, alpha in shown:
+        axes.scatter(points.reference, predicted, s=area, color=colour, alpha=alpha, linewidths=0)
+    for line, (model, colour, *_) in enumerate(shown):
+        if model in correlation:
+            text = f"Spearman {score(correlation[model])}"
+            axes.text(
+                0.98, 0.03 + 0.08 * line, text, color=colour, transform=axes.transAxes, ha="right",
+                fontweight="bold", bbox=BEHIND,
+            )  # fmt: skip
+    axes.set_xlabel(drawable(f"Reference score, {report.data[points.data].title}", 60))
+    axes.set_ylabel("Cosine similarity")
+    axes.grid()
+
+
+def _quality_bars(axes: Axes, found: Sequence[Result]) -> None:
+    axes.set_title("Score by data set")
+    for place, result in enumerate(found):
+        for offset, m, colour in ((-0.19, result.student, STUDENT), (0.19, result.teacher, TEACHER)):
+            axes.barh(place + offset, m.value, height=0.36, color=colour)
+            end = m.value
+            if m.interval:
+                end = m.interval.high
+                _whisker(axes, m.interval, place + offset)
+            axes.annotate(
+                score(m.value), (end, place + offset), xytext=(4, 0), textcoords="offset points", va="center",
+                fontsize=8.5,
+            )  # fmt: skip
+    _set_names(axes, found)
+    axes.set_xlim(min(0, *(r.student.value for r in found)), 1.16 * max(_highest(r) for r in found))
+    axes.set_xlabel(_metric_names(found))
+    axes.grid(axis="x")
+
+
+def _speed_bars(axes: Axes, report: DistillationReport, speeds: Sequence[SpeedUp]) -> None:
+    axes.set_title("Texts per second")
+    values = [m.value for speed in speeds for m in (speed.student, speed.teacher)]
+    logarithmic = max(values) / min(values) > 40
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.set_ylim(min(values) / 4, max(values) * 5)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(0, 1.2 * max(values))
+    for place, speed in enumerate(speeds):
+        for offset, m, colour in ((-0.2, speed.student, STUDENT), (0.2, speed.teacher, TEACHER)):
+            axes.bar(place + offset, m.value, width=0.38, color=colour)
+            text = rate(m.value)
+            if m is speed.student:
+                text += f"\n({ratio(speed.ratio)})"
+            axes.annotate(
+                text, (place + offset, m.value), xytext=(0, 3), textcoords="offset points", ha="center",
+                fontsize=8.5,
+            )  # fmt: skip
+    axes.set_xticks(range(len(speeds)), [f"{speed.tokens}" for speed in speeds])
+    axes.set_xlabel(drawable(f"Tokens per text; {where_measured(report)}", 62))
+    axes.set_ylabel("Texts per second (log scale)" if logarithmic else "Texts per second")
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+    )
+    axes.grid(axis="y")
+
+
+def _differences(axes: Axes, compared: Sequence[Result]) -> None:
+    axes.set_title("Quality kept or lost")
+    for place, result in enumerate(compared):
+        comparison = result.comparison
+        assert comparison is not None
+        decided = comparison.decided
+        colour = (GAIN if comparison.difference > 0 else LOSS) if decided else FAINT
+        _whisker(axes, comparison.interval, place, colour=colour, width=2.2)
+        axes.plot(
+            comparison.difference, place, "o", color=colour, markersize=8, markeredgewidth=1.8,
+            markerfacecolor=colour if decided else PAPER,
+        )  # fmt: skip
+        note = signed(comparison.difference)
+        if not decided:
+            note += ", no measurable difference"
+        axes.annotate(
+            note, (comparison.difference, place), xytext=(0, 9), textcoords="offset points", ha="center",
+            color=colour if decided else INK, fontsize=8.5, bbox=BEHIND,
+        )  # fmt: skip
+    axes.axvline(0, color=INK, linewidth=1.2)
+    reach = max(
+        max(abs(r.comparison.interval.low), abs(r.comparison.interval.high)) for r in compared if r.comparison
+    )
+    gains = any(r.comparison and r.comparison.interval.high > 0 for r in compared)
+    axes.set_xlim(-1.25 * reach, 1.25 * reach if gains else 0.35 * reach)
+    _set_names(axes, compared)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+    axes.set_xlabel("This model minus teacher, with its paired interval")
+    axes.grid(axis="x")
+
+
+def _whisker(axes: Axes, interval: Interval, y: float, *, colour: str = INK, width: float = 1.3) -> None:
+    axes.plot([interval.low, interval.high], [y, y], color=colour, linewidth=width, solid_capstyle="butt")
+
+
+def _set_names(axes: Axes, found: Sequence[Result]) -> None:
+    several = len({result.metric.title for result in found}) > 1
+    labels = []
+    for result in found:
+        title = drawable(result.data.title, 90)
+        if several:
+            labels.append(f"{drawable(title, 26)}\n{drawable(result.metric.title, 26)}")
+        else:
+            labels.append(textwrap.fill(title, 24, max_lines=2, placeholder="…"))
+    axes.set_yticks(range(len(found)), labels)
+    room = 0.6 if len(found) > 2 else 0.9
+    axes.set_ylim(len(found) - 1 + room, -room)
+    axes.tick_params(axis="y", length=0)
+
+
+def _metric_names(found: Sequence[Result]) -> str:
+    names = dict.fromkeys(result.metric.title for result in found)
+    return drawable(next(iter(names)), 60) if len(names) == 1 else "Score, with its interval"
+
+
+def _highest(result: Result) -> float:
+    measurements = (result.student, result.teacher)
+    return max(m.interval.high if m.interval else m.value for m in measurements)
+
+
+def _spearman(report: DistillationReport) -> str:
+    return next((name for name in report.metrics if name.startswith("spearman")), "spearman_cosine")
+
+
+def _tick(value: float) -> str:
+    return "0" if abs(value) < 1e-9 else f"{value:+.3g}".replace("-", MINUS)
