@@ -1,0 +1,246 @@
+"""HubDistillCallback: proof, card and push for a plain SentenceTransformerTrainer script."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+from transformers import TrainerCallback
+
+from hubdistill import atomic, recipe, report
+from hubdistill.card import check_license, write_card
+from hubdistill.errors import HubDistillError, TrainingError
+from hubdistill.hub import preflight, push
+from hubdistill.reporting import Subject, settle_owner, write_reports
+from hubdistill.teacher import load_teacher
+from hubdistill.training import MONITORED_TEXTS, TeacherAgreement, hyperparameters, training_log
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from hubdistill.hub import PushOutcome
+
+logger = logging.getLogger(__name__)
+
+NEVER_UPLOADED = (
+    "training_args.bin",
+    "checkpoint-*",
+    "optimizer.*",
+    "scheduler.pt",
+    "rng_state*",
+    "eval/",
+    "runs/",
+)
+"""For .gitignore, which the Hub obeys, should the script call `trainer.push_to_hub()` itself."""
+
+
+class HubDistillCallback(TrainerCallback):
+    """Compare the student with its teacher while it trains; at the end evaluate, write the card and push.
+
+    Before the first step the token, the repository, the licence and the teacher are checked. At every
+    evaluation `eval_teacher_cosine` is added to the metrics, so `metric_for_best_model` can name it. When
+    training ends, `args.output_dir` holds the model (the best one with `load_best_model_at_end`), its
+    report.json, figures and README.md, and one commit brings just these to the Hub.
+
+    The callback is the only author of README.md, also of the checkpoints', and takes over the Trainer's
+    own pushes: what `args.push_to_hub` and `args.hub_strategy` ask for is pushed without
+    training_args.bin, which holds the Hub token in plain text.
+
+    Args:
+        teacher: a Hub id, a local folder, or `hubdistill.recipe.Teacher` for more to say about it.
+        repo_id: where the student goes: `namespace/name`.
+        held_out: texts that the student is not trained on, a few hundred at least.
+        layers: the teacher's layers that the student keeps, counted from 0, for the card.
+        evaluation: what to measure at the end.
+        card: what you say on the card.
+        private: create the repository as private.
+        create_pr: open a pull request instead of committing to the branch.
+        revision: branch to commit to.
+        tag: tag the published commit.
+        token: Hub token; `args.hub_token`, HF_TOKEN or the one of `hf auth login` when left out.
+        push: set to False to stop before the push.
+
+    Example:
+        ```python
+        trainer = SentenceTransformerTrainer(
+            model=student,
+            args=args,
+            train_dataset=train,
+            loss=losses.MSELoss(student),
+            callbacks=[HubDistillCallback("BAAI/bge-m3", "me/bge-m3-8-layers", held_out=texts)],
+        )
+        trainer.train()
+        ```
+    """
+
+    def __init__(
+        self,
+        teacher: str | recipe.Teacher,
+        repo_id: str,
+        *,
+        held_out: Sequence[str],
+        layers: Sequence[int] | None = None,
+        evaluation: recipe.Evaluation | None = None,
+        card: recipe.Card | None = None,
+        private: bool = False,
+        create_pr: bool = False,
+        revision: str | None = None,
+        tag: str | None = None,
+        token: str | None = None,
+        push: bool = True,
+    ) -> None:
+        self.teacher_settings = recipe.Teacher(model=teacher) if isinstance(teacher, str) else teacher
+        self.repo_id = repo_id
+        self.held_out = list(held_out)
+        self.layers = tuple(layers) if layers is not None else None
+        self.evaluation = evaluation or recipe.Evaluation()
+        self.owner = card or recipe.Card()
+        self.destination: dict[str, Any] = {"private": private, "create_pr": create_pr, "revision": revision}
+        self.tag = tag
+        self.token = token
+        self.push = push
+        self.checkpoints_go_to_hub = False
+        self.published = False
+        self.outcome: PushOutcome | None = None
+        """What the final push did."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Check everything that could fail later, and become the author of README.md."""
+        model: SentenceTransformer = kwargs["model"]
+        self.started = time.perf_counter()
+        self.folder = Path(str(args.output_dir))
+        self.token = self.token or args.hub_token
+        if self.push and state.is_world_process_zero:
+            preflight(self.repo_id, token=self.token, **self.destination)
+        self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
+        self.owner = settle_owner(self.owner, self.teacher)
+        check_license(self.owner)
+        monitored = self.held_out[:MONITORED_TEXTS]
+        vectors = np.asarray(self.teacher.model.encode(monitored, prompt=self.teacher.prompt))
+        if vectors.shape[1] != model.get_embedding_dimension():
+            raise TrainingError(
+                f"the student gives {model.get_embedding_dimension()} dimensions, "
+                f"but {self.teacher.name} gives {vectors.shape[1]}"
+            )
+        self.agreement = TeacherAgreement(monitored, vectors)
+        self.checkpoints_go_to_hub = self.push and args.push_to_hub and args.hub_strategy != "end"
+        args.push_to_hub = False
+        model._create_model_card = self._write_card  # type: ignore[method-assign]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(self.folder / ".gitignore", "\n".join(NEVER_UPLOADED) + "\n")
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Add `eval_teacher_cosine` to the metrics and to the log."""
+        value = self.agreement(kwargs["model"])["teacher_cosine"]
+        kwargs["metrics"]["eval_teacher_cosine"] = value
+        state.log_history.append(
+            {"epoch": state.epoch or 0.0, "step": state.global_step, "eval_teacher_cosine": value}
+        )
+        logger.info("Step %d: cosine to %s %.4f", state.global_step, self.teacher.name, value)
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Push the checkpoint where the Trainer was asked to push its checkpoints."""
+        if self.checkpoints_go_to_hub and state.is_world_process_zero:
+            push(
+                self.folder / f"checkpoint-{state.global_step}",
+                self.repo_id,
+                token=self.token,
+                commit_message=f"Training in progress, step {state.global_step}",
+                **self.destination,
+            )
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Evaluate, write report, figures and card, and push."""
+        if not state.is_world_process_zero:
+            return
+        model: SentenceTransformer = kwargs["model"]
+        model.save_pretrained(str(self.folder))
+        subject = Subject(
+            name=self.repo_id.split("/")[-1],
+            folder=self.folder,
+            training=self._training_facts(args, state, model),
+            kept_layers=self.layers,
+        )
+        write_reports(
+            self.teacher,
+            [subject],
+            self.evaluation,
+            held_out=self.held_out,
+            owner=self.owner,
+            base=Path(),
+            seed=args.seed,
+            device=str(model.device),
+        )
+        write_card(self.folder, repo_id=self.repo_id)
+        self.published = True
+        if self.push:
+            try:
+                self.outcome = push(
+                    self.folder, self.repo_id, token=self.token, tag=self.tag, **self.destination
+                )
+            except HubDistillError as error:
+                error.add_note("The model and its card are complete; `hubdistill push` publishes them.")
+                raise
+
+    def _training_facts(
+        self, args: TrainingArguments, state: TrainerState, model: SentenceTransformer
+    ) -> report.Training:
+        """What sentence-transformers collected about data and loss, and what the Trainer logged."""
+        changed, everything = hyperparameters(args)
+        collected: list[dict[str, Any]] = model.model_card_data.train_datasets
+        loss = collected[0]["loss"]
+        parameters = json.loads(
+            loss.get("config_code", "{}").strip().removeprefix("```json").removesuffix("```")
+        )
+        citations = dict(model.model_card_data.citations)
+        citations.pop("Sentence Transformers", None)
+        return report.Training(
+            method="layers",
+            loss=loss["fullname"].rsplit(".", 1)[-1],
+            loss_parameters={
+                name: value if isinstance(value, str | int | float | None) else str(value)
+                for name, value in parameters.items()
+            },
+            texts=sum(data["size"] for data in collected),
+            hyperparameters=changed,
+            all_hyperparameters=everything,
+            log=training_log(state.log_history),
+            best_step=state.best_global_step,
+            seconds=time.perf_counter() - self.started,
+            citations=tuple(text.strip() for text in citations.values()),
+        )
+
+    def _write_card(self, path: str, *args: Any, **kwargs: Any) -> None:
+        """Stand in for the model's own card writer: the card as it is now, wherever the model is saved."""
+        folder = Path(path)
+        if self.published and folder.resolve() != self.folder.resolve():
+            shutil.copy(self.folder / "README.md", folder)
+        elif not self.published:
+            metadata = {
+                "library_name": "sentence-transformers",
+                "license": self.owner.license,
+                "pipeline_tag": "sentence-similarity",
+                **({"base_model": self.teacher.base_model_id} if self.teacher.base_model_id else {}),
+            }
+            name = self.repo_id.split("/")[-1]
+            atomic.write_text(
+                folder / "README.md",
+                f"---\n{yaml.safe_dump(metadata)}---\n\n# {name}\n\n"
+                f"A student of {self.teacher.name}, in training. Its card is written when training ends.\n",
+            )

@@ -1,0 +1,354 @@
+"""A recipe's steps, in order: embed, distill, evaluate, write the cards, push.
+
+Each step writes what it made below the recipe's output folder and finds there what an earlier run made,
+so every step can be called on its own and a killed run goes on where it was:
+
+    runs/<family>/
+        corpus/                  normalised, deduplicated, split texts
+        embeddings/              the teacher's vectors
+        work/<student>/          checkpoints, and distilled.json once the student is done
+        students/<student>/      what is published: model, report.json, figures, README.md, recipe.yaml
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from accelerate import PartialState
+from sentence_transformers import SentenceTransformer
+
+from hubdistill import atomic, corpus, report, training
+from hubdistill.card import check_license, write_card
+from hubdistill.embedding_cache import CachedRows
+from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
+from hubdistill.hub import PushOutcome, preflight, push
+from hubdistill.recipe import LayerStudent, Recipe, StaticStudent, dump_recipe
+from hubdistill.reporting import Subject, settle_owner, write_reports
+from hubdistill.students.layers import count_layers, reduce_layers, select_layers
+from hubdistill.students.static import build_static_student
+from hubdistill.teacher import Teacher, embed, load_teacher
+
+if TYPE_CHECKING:
+    from hubdistill.text_table import TextTable
+
+MADE = "distilled.json"
+HELD_OUT_VECTORS = 2_000
+"""Held-out texts that the teacher embeds for choices made while distilling."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The outcome of the teacher pass."""
+
+    texts: int
+    """Training texts with vectors."""
+    held_out: int
+    seconds: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A student on disk."""
+
+    name: str
+    folder: Path
+    parameters: int
+    seconds: float
+    reused: bool
+    """An earlier run with the same settings had made it."""
+
+
+class Made(report.Fact):
+    """What is recorded of a student once it is whole."""
+
+    fingerprint: str
+    layers: tuple[int, ...] | None
+    parameters: int
+    training: report.Training
+
+
+class Run:
+    """One recipe, step by step.
+
+    Args:
+        recipe: what to do.
+        device: torch device for teacher and students; the fastest there is when left out.
+    """
+
+    def __init__(self, recipe: Recipe, *, device: str | None = None) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.folder = recipe.output_folder
+
+    def student_folder(self, name: str) -> Path:
+        """Folder of a student as it is published."""
+        return self.folder / "students" / name
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The teacher, loaded."""
+        return load_teacher(self.recipe.teacher, base=self.recipe.folder, device=self.device)
+
+    @cached_property
+    def corpus(self) -> corpus.Corpus:
+        """The corpus, read or found on disk."""
+        with PartialState().main_process_first():
+            return corpus.read_corpus(
+                self.recipe.corpus, self.folder / "corpus", base=self.recipe.folder, seed=self.recipe.seed
+            )
+
+    def preflight(self, *, push: bool, token: str | None = None) -> None:
+        """Find out now what would fail after hours of work.
+
+        Raises:
+            HubDistillError: the first thing that stands in the way, in words that mend it.
+        """
+        for index, student in enumerate(self.recipe.students):
+            if isinstance(student, LayerStudent):
+                self._layers(index, student)
+        check_license(settle_owner(self.recipe.card, self.teacher))
+        if find_spec("matplotlib") is None:
+            raise MissingExtraError("figures", "Drawing the card's figures")
+        if self.recipe.card.template and not (self.recipe.folder / self.recipe.card.template).is_file():
+            raise CardError(f"card.template: there is no file {self.recipe.card.template}")
+        if push:
+            for name in self._names():
+                preflight(
+                    self.repo_id(name),
+                    token=token,
+                    private=self.recipe.publish.private,
+                    revision=self.recipe.publish.revision,
+                    create_pr=self.recipe.publish.create_pr,
+                )
+
+    def repo_id(self, name: str) -> str:
+        """Where a student goes on the Hub.
+
+        Raises:
+            PublishError: the recipe names no namespace.
+        """
+        if not self.recipe.publish.namespace:
+            raise PublishError("set publish.namespace in the recipe to your user or organisation on the Hub")
+        return f"{self.recipe.publish.namespace}/{name}"
+
+    def embed(self) -> Embedded:
+        """Have the teacher embed what the students need; vectors that are there already are kept."""
+        started = time.perf_counter()
+        train, held_out = self._train_vectors, self._held_out_vectors
+        return Embedded(
+            texts=len(train),
+            held_out=len(held_out),
+            seconds=time.perf_counter() - started,
+            folder=self._cache_folder,
+        )
+
+    def distill(self) -> list[Distilled]:
+        """Make every student of the family; those that an earlier run made are kept."""
+        return [self._distill(index, student) for index, student in enumerate(self.recipe.students)]
+
+    def evaluate(self) -> dict[str, report.DistillationReport]:
+        """Measure all students and the teacher together, and write each student's report.json.
+
+        Raises:
+            TrainingError: a student is not there yet.
+        """
+        return write_reports(
+            self.teacher,
+            [self._subject(name) for name in self._names()],
+            self.recipe.evaluation,
+            held_out=self.corpus.held_out.head(self.recipe.evaluation.held_out_texts).texts(),
+            owner=self.recipe.card,
+            base=self.recipe.folder,
+            seed=self.recipe.seed,
+            corpus=self.corpus.facts,
+            recipe=dump_recipe(self.recipe),
+            device=self.device,
+        )
+
+    def write_cards(self) -> list[Path]:
+        """Draw the figures and write README.md in each student's folder."""
+        template = self.recipe.card.template
+        namespace = self.recipe.publish.namespace
+        return [
+            write_card(
+                self.student_folder(name),
+                repo_id=f"{namespace}/{name}" if namespace else None,
+                template=self.recipe.folder / template if template else None,
+            )
+            for name in self._names()
+        ]
+
+    def push(self, *, token: str | None = None, dry_run: bool = False) -> list[PushOutcome]:
+        """Publish every student, each in one commit."""
+        settings = self.recipe.publish
+        return [
+            push(
+                self.student_folder(name),
+                self.repo_id(name),
+                token=token,
+                dry_run=dry_run,
+                private=settings.private,
+                create_pr=settings.create_pr,
+                revision=settings.revision,
+                tag=settings.tag,
+                commit_message=settings.commit_message,
+            )
+            for name in self._names()
+        ]
+
+    @property
+    def _cache_folder(self) -> Path:
+        return self.folder / "embeddings"
+
+    def _names(self) -> list[str]:
+        return [student.name for student in self.recipe.students]
+
+    def _vectors(self, texts: TextTable) -> CachedRows:
+        return embed(self.teacher, texts, self._cache_folder, labels=self.corpus.labels)
+
+    @cached_property
+    def _train_vectors(self) -> CachedRows:
+        """Teacher vectors of as many training texts as the hungriest student needs."""
+        wanted = [len(self.corpus.train) if s.texts is None else s.texts for s in self.recipe.students]
+        return self._vectors(self.corpus.train.head(max(wanted)))
+
+    @cached_property
+    def _held_out_vectors(self) -> CachedRows:
+        return self._vectors(self.corpus.held_out.head(HELD_OUT_VECTORS))
+
+    def _layers(self, index: int, student: LayerStudent) -> tuple[int, ...]:
+        """Which of the teacher's layers a student keeps."""
+        return select_layers(
+            count_layers(self.teacher.model),
+            student.layers,
+            student.select,
+            student=student.name,
+            teacher=self.teacher.name,
+            index=index,
+        )
+
+    def _distill(self, index: int, student: LayerStudent | StaticStudent) -> Distilled:
+        fingerprint = self._fingerprint(student)
+        made = self._find(student.name)
+        reused = made is not None and made.fingerprint == fingerprint
+        if made is None or not reused:
+            texts = self.corpus.train.head(student.texts or len(self.corpus.train))
+            layers = None
+            if isinstance(student, LayerStudent):
+                layers = self._layers(index, student)
+                model, facts = self._train(student, layers, texts, self._work(student.name, fingerprint))
+            else:
+                model, facts = self._solve(student, texts)
+            made = Made(
+                fingerprint=fingerprint,
+                layers=layers,
+                parameters=sum(parameter.numel() for parameter in model.parameters()),
+                training=facts.model_copy(
+                    update={"samples": tuple(texts.texts(0, self.recipe.card.samples))}
+                ),
+            )
+            self._save(student.name, model, made)
+        return Distilled(
+            name=student.name,
+            folder=self.student_folder(student.name),
+            parameters=made.parameters,
+            seconds=made.training.seconds,
+            reused=reused,
+        )
+
+    def _train(
+        self, student: LayerStudent, layers: tuple[int, ...], texts: TextTable, work: Path
+    ) -> tuple[SentenceTransformer, report.Training]:
+        model = reduce_layers(self.teacher.model, layers)
+        held_out = self.corpus.held_out.head(HELD_OUT_VECTORS)
+        facts = training.train(
+            model,
+            texts,
+            self._vectors(texts),
+            held_out_texts=held_out.texts(),
+            held_out_vectors=self._held_out_vectors[:],
+            settings=self.recipe.training_of(student),
+            folder=work,
+            seed=self.recipe.seed,
+            prompt=self.teacher.prompt,
+        )
+        kept = ", ".join(map(str, layers))
+        rule = "listed in the recipe" if isinstance(student.layers, tuple) else f"rule `{student.select}`"
+        available = count_layers(self.teacher.model)
+        selection = f"layers {kept} of the teacher's {available}, counted from 0 ({rule})"
+        return model, facts.model_copy(update={"selection": selection})
+
+    def _solve(self, student: StaticStudent, texts: TextTable) -> tuple[SentenceTransformer, report.Training]:
+        held_out = self.corpus.held_out.head(HELD_OUT_VECTORS)
+        return build_static_student(
+            self.teacher.model,
+            texts,
+            self._vectors(texts),
+            held_out_texts=held_out.texts(),
+            held_out_targets=self._held_out_vectors[:],
+            settings=student,
+        )
+
+    def _work(self, name: str, fingerprint: str) -> Path:
+        """A folder for checkpoints of exactly these settings; those of others are removed."""
+        parent = self.folder / "work" / name
+        work = parent / fingerprint[:16]
+        for other in parent.glob("*"):
+            if other != work and other.is_dir():
+                shutil.rmtree(other)
+        work.mkdir(parents=True, exist_ok=True)
+        return work
+
+    def _save(self, name: str, model: SentenceTransformer, made: Made) -> None:
+        """Put the student's folder in place, then record it as made; an edited card is kept."""
+        if not PartialState().is_main_process:
+            return
+        folder = self.student_folder(name)
+        with atomic.new_folder(folder) as beside:
+            model.save_pretrained(str(beside), create_model_card=False)
+            (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
+            if (folder / "README.md").exists():
+                shutil.copy(folder / "README.md", beside)
+        shutil.rmtree(self._work(name, made.fingerprint))
+        atomic.write_text(self.folder / "work" / name / MADE, made.model_dump_json(indent=2))
+
+    def _find(self, name: str) -> Made | None:
+        """What an earlier run recorded of a student."""
+        record = self.folder / "work" / name / MADE
+        if not record.exists() or not self.student_folder(name).is_dir():
+            return None
+        return Made.model_validate_json(record.read_text(encoding="utf-8"))
+
+    def _fingerprint(self, student: LayerStudent | StaticStudent) -> str:
+        """Digest of everything that a student depends on."""
+        parts = {
+            "teacher": [
+                self.teacher.name,
+                self.teacher.revision,
+                self.recipe.teacher.model_dump(mode="json"),
+            ],
+            "corpus": self.corpus.facts.sha256,
+            "student": student.model_dump(mode="json"),
+            "samples": self.recipe.card.samples,
+            "seed": self.recipe.seed,
+        }
+        if isinstance(student, LayerStudent):
+            parts["training"] = self.recipe.training_of(student).model_dump(mode="json")
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _subject(self, name: str) -> Subject:
+        made = self._find(name)
+        if made is None:
+            raise TrainingError(
+                f"there is no student '{name}' yet; run `hubdistill distill` with this recipe"
+            )
+        return Subject(name, self.student_folder(name), made.training, made.layers)
