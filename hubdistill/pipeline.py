@@ -22,7 +22,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from accelerate import PartialState
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import atomic, corpus, report, training
@@ -34,7 +33,7 @@ from hubdistill.recipe import LayerStudent, Recipe, StaticStudent, dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.students.layers import count_layers, reduce_layers, select_layers
 from hubdistill.students.static import build_static_student
-from hubdistill.teacher import Teacher, embed, load_teacher
+from hubdistill.teacher import Teacher, embed, load_teacher, processes
 
 if TYPE_CHECKING:
     from hubdistill.text_table import TextTable
@@ -101,7 +100,7 @@ class Run:
     @cached_property
     def corpus(self) -> corpus.Corpus:
         """The corpus, read or found on disk."""
-        with PartialState().main_process_first():
+        with processes().main_process_first():
             return corpus.read_corpus(
                 self.recipe.corpus, self.folder / "corpus", base=self.recipe.folder, seed=self.recipe.seed
             )
@@ -310,7 +309,7 @@ class Run:
 
     def _save(self, name: str, model: SentenceTransformer, made: Made) -> None:
         """Put the student's folder in place, then record it as made; an edited card is kept."""
-        if not PartialState().is_main_process:
+        if not processes().is_main_process:
             return
         folder = self.student_folder(name)
         with atomic.new_folder(folder) as beside:
