@@ -26,9 +26,10 @@ from sentence_transformers import SentenceTransformer
 
 from hubdistill import atomic, corpus, report, training
 from hubdistill.card import check_license, write_card
-from hubdistill.embedding_cache import CachedRows
+from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
 from hubdistill.hub import PushOutcome, preflight, push
+from hubdistill.hub.secrets import find_secrets
 from hubdistill.recipe import LayerStudent, Recipe, StaticStudent, dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.students.layers import count_layers, reduce_layers, select_layers
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from hubdistill.text_table import TextTable
 
 MADE = "distilled.json"
+TEACHER_PASS = "teacher_pass.json"
 HELD_OUT_VECTORS = 2_000
 """Held-out texts that the teacher embeds for choices made while distilling."""
 
@@ -157,9 +159,13 @@ class Run:
     def evaluate(self) -> dict[str, report.DistillationReport]:
         """Measure all students and the teacher together, and write each student's report.json.
 
+        Of several processes only the first measures; the others get an empty answer.
+
         Raises:
             TrainingError: a student is not there yet.
         """
+        if not processes().is_main_process:
+            return {}
         return write_reports(
             self.teacher,
             [self._subject(name) for name in self._names()],
@@ -175,6 +181,8 @@ class Run:
 
     def write_cards(self) -> list[Path]:
         """Draw the figures and write README.md in each student's folder."""
+        if not processes().is_main_process:
+            return []
         template = self.recipe.card.template
         namespace = self.recipe.publish.namespace
         return [
@@ -188,6 +196,8 @@ class Run:
 
     def push(self, *, token: str | None = None, dry_run: bool = False) -> list[PushOutcome]:
         """Publish every student, each in one commit."""
+        if not processes().is_main_process:
+            return []
         settings = self.recipe.publish
         return [
             push(
@@ -212,7 +222,22 @@ class Run:
         return [student.name for student in self.recipe.students]
 
     def _vectors(self, texts: TextTable) -> CachedRows:
-        return embed(self.teacher, texts, self._cache_folder, labels=self.corpus.labels)
+        """The teacher's vectors of some texts; the time that the teacher takes is added up on disk."""
+        cache = EmbeddingCache.open(self._cache_folder, self.teacher.cache_key(self.corpus.labels))
+        complete = not len(cache.missing(texts.hashes))
+        started = time.perf_counter()
+        vectors = embed(self.teacher, texts, self._cache_folder, labels=self.corpus.labels)
+        if not complete and processes().is_main_process:
+            seconds = (self._teacher_seconds() or 0.0) + time.perf_counter() - started
+            atomic.write_text(self._cache_folder / TEACHER_PASS, json.dumps({"seconds": seconds}))
+        return vectors
+
+    def _teacher_seconds(self) -> float | None:
+        """Seconds of all passes of the teacher so far; None when there was none."""
+        record = self._cache_folder / TEACHER_PASS
+        if not record.exists():
+            return None
+        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"])
 
     @cached_property
     def _train_vectors(self) -> CachedRows:
@@ -252,10 +277,12 @@ class Run:
                 layers=layers,
                 parameters=sum(parameter.numel() for parameter in model.parameters()),
                 training=facts.model_copy(
-                    update={"samples": tuple(texts.texts(0, self.recipe.card.samples))}
+                    update={"samples": self._samples(texts), "teacher_seconds": self._teacher_seconds()}
                 ),
             )
-            self._save(student.name, model, made)
+            if processes().is_main_process:
+                self._save(student.name, model, made)
+            processes().wait_for_everyone()
         return Distilled(
             name=student.name,
             folder=self.student_folder(student.name),
@@ -281,7 +308,7 @@ class Run:
             prompt=self.teacher.prompt,
         )
         kept = ", ".join(map(str, layers))
-        rule = "listed in the recipe" if isinstance(student.layers, tuple) else f"rule `{student.select}`"
+        rule = "listed in the recipe" if isinstance(student.layers, tuple) else f"rule: {student.select}"
         available = count_layers(self.teacher.model)
         selection = f"layers {kept} of the teacher's {available}, counted from 0 ({rule})"
         return model, facts.model_copy(update={"selection": selection})
@@ -297,6 +324,12 @@ class Run:
             settings=student,
         )
 
+    def _samples(self, texts: TextTable) -> tuple[str, ...]:
+        """Training texts for the card, without any that would look like a secret or a private path."""
+        wanted = self.recipe.card.samples
+        candidates = texts.texts(0, 100 * wanted)
+        return tuple([text for text in candidates if not any(find_secrets(text))][:wanted])
+
     def _work(self, name: str, fingerprint: str) -> Path:
         """A folder for checkpoints of exactly these settings; those of others are removed."""
         parent = self.folder / "work" / name
@@ -309,8 +342,6 @@ class Run:
 
     def _save(self, name: str, model: SentenceTransformer, made: Made) -> None:
         """Put the student's folder in place, then record it as made; an edited card is kept."""
-        if not processes().is_main_process:
-            return
         folder = self.student_folder(name)
         with atomic.new_folder(folder) as beside:
             model.save_pretrained(str(beside), create_model_card=False)

@@ -85,7 +85,7 @@ _RETRIEVAL = {
 _SPEED = {
     "texts_per_second": Metric(
         title="Texts per second",
-        definition="Texts embedded per second by `SentenceTransformer.encode`, tokenisation included; models "
+        definition="Texts embedded per second by SentenceTransformer.encode, tokenisation included; models "
         "interleaved in one process after a warm-up, median of the repeats.",
         higher_is_better=True,
         unit="texts/s",

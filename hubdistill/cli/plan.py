@@ -1,0 +1,42 @@
+"""What a recipe would do, in words. Loads no model and reads no data."""
+
+from __future__ import annotations
+
+from hubdistill.data_sources import source_name
+from hubdistill.recipe import CorpusSource, LayerStudent, Recipe, StaticStudent
+
+
+def plan(recipe: Recipe, *, push: bool) -> dict[str, str]:
+    """Each step of a run and what it would do, in order."""
+    corpus, evaluation = recipe.corpus, recipe.evaluation
+    sets = [s.name for s in evaluation.similarity] + [r.name for r in evaluation.retrieval]
+    texts = f"{corpus.texts:,} texts" if corpus.texts else "all texts"
+    measures = [*sets, "agreement with the teacher", *(["speed"] if evaluation.speed else [])]
+    return {
+        "embed": f"{texts} from {', '.join(_source(source) for source in corpus.sources)} "
+        f"with {recipe.teacher.model}, {corpus.held_out:.0%} held out",
+        "distill": "; ".join(_student(student) for student in recipe.students),
+        "evaluate": f"students and teacher on {', '.join(measures)}",
+        "card": f"README.md and figures in {recipe.output_folder}",
+        "push": _target(recipe) if push else "nothing (no --push)",
+    }
+
+
+def _source(source: CorpusSource) -> str:
+    config = f" ({source.config})" if source.config else ""
+    return f"{source_name(source)}{config}"
+
+
+def _student(student: LayerStudent | StaticStudent) -> str:
+    if isinstance(student, StaticStudent):
+        return f"{student.name} (static)"
+    if isinstance(student.layers, int):
+        return f"{student.name} ({student.layers} layers, {student.select})"
+    return f"{student.name} (layers {', '.join(map(str, student.layers))})"
+
+
+def _target(recipe: Recipe) -> str:
+    if recipe.publish.namespace is None:
+        return "would be refused: the recipe names no publish.namespace"
+    names = ", ".join(f"{recipe.publish.namespace}/{student.name}" for student in recipe.students)
+    return f"{names}{' (private)' if recipe.publish.private else ''}"
