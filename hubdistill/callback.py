@@ -185,6 +185,8 @@ class HubDistillCallback(TrainerCallback):
             owner=self.owner,
             base=Path(),
             seed=args.seed,
+            reproduce=f"HubDistillCallback({self.teacher.name!r}, {self.repo_id!r}, held_out=..., "
+            f"evaluation={self.evaluation!r}) in the same training script",
             device=str(model.device),
         )
         write_card(self.folder, repo_id=self.repo_id)

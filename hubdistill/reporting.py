@@ -38,6 +38,7 @@ def write_reports(
     seed: int,
     corpus: report.CorpusFacts | None = None,
     recipe: str | None = None,
+    reproduce: str = "hubdistill evaluate recipe.yaml",
     device: str | None = None,
 ) -> dict[str, report.DistillationReport]:
     """Measure all students and the teacher in one run; each student's folder gets its report.json.
@@ -52,6 +53,7 @@ def write_reports(
         seed: of samples and resampling.
         corpus: what the students were distilled on.
         recipe: the recipe as YAML.
+        reproduce: the call that repeats the measurements.
         device: torch device for the students.
 
     Raises:
@@ -61,7 +63,9 @@ def write_reports(
     others = [_load(subject, teacher.prompt, device) for subject in subjects]
     owner = settle_owner(owner, teacher)
     language = owner.language[0] if len(owner.language) == 1 else None
-    evidence = evaluate(first, others, settings, held_out, base=base, seed=seed, language=language)
+    evidence = evaluate(
+        first, others, settings, held_out, base=base, seed=seed, language=language, reproduce=reproduce
+    )
     where = environment(seed, str(teacher.model.device))
     reports = {}
     for subject in subjects:
