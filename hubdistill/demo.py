@@ -39,7 +39,7 @@ teacher:
   model: teacher
   hub_id: sentence-transformers/all-MiniLM-L6-v2
 corpus:
-  texts: 40000
+  texts: 20000
   sources:
     - files: [{files}]
       language: en
@@ -48,7 +48,7 @@ students:
     kind: static
   - name: minilm-3-layers
     layers: [0, 1, 5]
-    texts: 12000
+    texts: 8000
 evaluation:
   retrieval:
     - name: documentation-search

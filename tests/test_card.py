@@ -11,8 +11,8 @@ import pytest
 from sample_report import bge_m3_report, mxbai_report, static_report
 
 from hubdistill.card import render_card, templates_folder, write_card
-from hubdistill.card_numbers import duration, layer_list, rate, ratio, score, share, short_count, signed, size
 from hubdistill.errors import CardError, MissingExtraError, ReportError
+from hubdistill.numbers import duration, layer_list, rate, ratio, score, share, short_count, signed, size
 from hubdistill.report import DistillationReport, Interval
 
 

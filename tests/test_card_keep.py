@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubdistill.card_keep import kept_sections, merge_kept
+from hubdistill.card.keep import kept_sections, merge_kept
 from hubdistill.errors import CardError
 
 CLOSE = "<!-- /hubdistill:keep -->"

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from sample_report import bge_m3_report, mxbai_report, static_report
 
 from hubdistill.card import render_card
-from hubdistill.card_metadata import check_metadata, language_list, metadata
+from hubdistill.card.metadata import check_metadata, language_list, metadata
 from hubdistill.recipe import Card
 from hubdistill.report import DistillationReport
 

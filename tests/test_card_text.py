@@ -14,8 +14,8 @@ from markdown_it.token import Token
 from sample_report import bge_m3_report
 
 from hubdistill.card import render_card
-from hubdistill.card_metadata import check_metadata
-from hubdistill.card_text import LONGEST, code, escape, fenced, plain, table, tidy
+from hubdistill.card.metadata import check_metadata
+from hubdistill.card.text import LONGEST, code, escape, fenced, plain, table, tidy
 from hubdistill.figures import planned_figures
 from hubdistill.report import DistillationReport
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hubdistill import card_numbers as numbers
-from hubdistill.card_results import (
+from hubdistill import numbers
+from hubdistill.cli.output import Table
+from hubdistill.report import DistillationReport, Measurement, Model
+from hubdistill.results import (
     Result,
     SpeedUp,
     fidelity,
@@ -18,8 +20,6 @@ from hubdistill.card_results import (
     teacher_model,
     top_k_agreement,
 )
-from hubdistill.cli.output import Table
-from hubdistill.report import DistillationReport, Measurement, Model
 
 OVERLAP_AT = 10
 """The k of the one Precision@k that the students' table shows."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from huggingface_hub import HfApi, get_session, hf_hub_url, hf_raise_for_status
 
-from hubdistill.card_keep import kept_sections, merge_kept
-from hubdistill.card_metadata import check_metadata
+from hubdistill.card.keep import kept_sections, merge_kept
+from hubdistill.card.metadata import check_metadata
 from hubdistill.errors import CardError
 from hubdistill.hub.access import authorization
 from hubdistill.hub.files import CARD

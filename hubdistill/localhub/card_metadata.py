@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from hubdistill.localhub.card_vocabulary import (
+from hubdistill.card.vocabulary import (
     BASE_MODEL_RELATIONS,
     LANGUAGES,
     LICENSES,

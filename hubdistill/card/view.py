@@ -8,19 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hubdistill.card_claim import claim, glance, model_name
-from hubdistill.card_evaluation import EvaluationPart, evaluation_part
-from hubdistill.card_metadata import front_matter, language_list, languages, license_id
-from hubdistill.card_numbers import count, layer_list, share, short_count, size
-from hubdistill.card_results import (
-    headline_results,
-    known,
-    layers_of,
-    student_model,
-    teacher_model,
-    unique,
-)
-from hubdistill.card_text import (
+from hubdistill.card.claim import claim, glance, model_name
+from hubdistill.card.evaluation import EvaluationPart, evaluation_part
+from hubdistill.card.metadata import front_matter, language_list, languages, license_id
+from hubdistill.card.text import (
     Markdown,
     bullets,
     code,
@@ -31,10 +22,19 @@ from hubdistill.card_text import (
     model_link,
     table,
 )
-from hubdistill.card_training import TrainingPart, environment_lines, recipe_part, training_part
+from hubdistill.card.training import TrainingPart, environment_lines, recipe_part, training_part
 from hubdistill.citations import citations
 from hubdistill.figures import Figure
+from hubdistill.numbers import count, layer_list, share, short_count, size
 from hubdistill.report import Architecture, DistillationReport, Model
+from hubdistill.results import (
+    headline_results,
+    known,
+    layers_of,
+    student_model,
+    teacher_model,
+    unique,
+)
 
 NONE = "\N{EM DASH}"
 

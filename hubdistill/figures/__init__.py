@@ -9,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hubdistill.card_numbers import listed, rate, ratio, score, share, signed, size
-from hubdistill.card_results import (
+from hubdistill.errors import MissingExtraError
+from hubdistill.numbers import listed, rate, ratio, score, share, signed, size
+from hubdistill.report import DistillationReport
+from hubdistill.results import (
     headline_results,
     speed_ups,
     student_model,
     teacher_model,
     top_k_agreement,
 )
-from hubdistill.errors import MissingExtraError
-from hubdistill.report import DistillationReport
 
 FOLDER = "figures"
 NAMES = ("summary", "precision_at_k", "training", "quality_speed")
@@ -75,17 +75,18 @@ def draw_figures(report: DistillationReport, folder: Path) -> tuple[Figure, ...]
 
 def _painters() -> dict[str, Callable[[DistillationReport], bytes]]:
     try:
-        from hubdistill import figure_curves, figure_summary
-        from hubdistill.figure_style import render
+        from hubdistill.figures import curves
+        from hubdistill.figures.style import render
+        from hubdistill.figures.summary import summary
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
         raise MissingExtraError("figures", "Drawing the card's figures") from error
     return {
-        "summary": lambda report: render(lambda: figure_summary.summary(report)),
-        "precision_at_k": lambda report: render(lambda: figure_curves.precision_at_k(report)),
-        "training": lambda report: render(lambda: figure_curves.training(report)),
-        "quality_speed": lambda report: render(lambda: figure_curves.quality_speed(report)),
+        "summary": lambda report: render(lambda: summary(report)),
+        "precision_at_k": lambda report: render(lambda: curves.precision_at_k(report)),
+        "training": lambda report: render(lambda: curves.training(report)),
+        "quality_speed": lambda report: render(lambda: curves.quality_speed(report)),
     }
 
 

@@ -230,6 +230,19 @@ def _is_throughput(report: DistillationReport, m: Measurement) -> bool:
     )
 
 
+def where_measured(report: DistillationReport) -> str:
+    """The hardware in a few words: `AMD EPYC 9B14, 8 threads`."""
+    machine = report.environment
+    if machine.device == "cpu":
+        return f"{machine.processor}, {machine.threads} thread{'s' if machine.threads != 1 else ''}"
+    return machine.device
+
+
+def middle(speeds: list[SpeedUp]) -> SpeedUp:
+    """The text length that stands for all: the middle one."""
+    return speeds[(len(speeds) - 1) // 2]
+
+
 def _teachers(report: DistillationReport, ours: Measurement) -> Measurement:
     found = report.find(ours.metric, model=report.teacher, data=ours.data, **ours.parameters)
     where = f"measurements: {ours.metric} of {report.teacher} on {ours.data} {dict(ours.parameters) or ''}"

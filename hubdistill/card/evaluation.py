@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hubdistill.card_claim import middle, model_name
-from hubdistill.card_metadata import language_list, languages
-from hubdistill.card_numbers import (
+from hubdistill.card.claim import model_name
+from hubdistill.card.metadata import language_list, languages
+from hubdistill.card.text import Markdown, bullets, code, dataset_link, escape, folded, table
+from hubdistill.numbers import (
     count,
     listed,
     memory,
@@ -21,7 +22,8 @@ from hubdistill.card_numbers import (
     size,
     span,
 )
-from hubdistill.card_results import (
+from hubdistill.report import DistillationReport, EvaluationData, Measurement
+from hubdistill.results import (
     Agreement,
     Kind,
     Result,
@@ -29,6 +31,7 @@ from hubdistill.card_results import (
     fidelity,
     headline_results,
     layers_of,
+    middle,
     results,
     speed_ups,
     student_model,
@@ -36,8 +39,6 @@ from hubdistill.card_results import (
     top_k_agreement,
     unique,
 )
-from hubdistill.card_text import Markdown, bullets, code, dataset_link, escape, folded, table
-from hubdistill.report import DistillationReport, EvaluationData, Measurement
 
 NOT_MEASURED = "\N{EM DASH}"
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hubdistill.card_numbers import (
+from hubdistill.card.text import Markdown, escape, model_link, table
+from hubdistill.numbers import (
     count,
     layer_list,
     listed,
@@ -16,19 +17,19 @@ from hubdistill.card_numbers import (
     signed,
     size,
 )
-from hubdistill.card_results import (
+from hubdistill.report import DistillationReport, Interval, Model
+from hubdistill.results import (
     Result,
-    SpeedUp,
     fidelity,
     headline_results,
     known,
+    middle,
     speed_ups,
     student_model,
     teacher_model,
     unique,
+    where_measured,
 )
-from hubdistill.card_text import Markdown, escape, model_link, table
-from hubdistill.report import DistillationReport, Interval, Model
 
 
 def claim(report: DistillationReport, name: str) -> Markdown:
@@ -59,19 +60,6 @@ def glance(report: DistillationReport) -> Markdown:
         ("Size on disk", size(student.bytes), size(teacher.bytes), share(student.bytes / teacher.bytes))
     )
     return table(("", "This model", "Teacher", "Of the teacher"), rows, numbers_from=1)
-
-
-def where_measured(report: DistillationReport) -> str:
-    """The hardware in a few words: `AMD EPYC 9B14, 8 threads`."""
-    machine = report.environment
-    if machine.device == "cpu":
-        return f"{machine.processor}, {machine.threads} thread{'s' if machine.threads != 1 else ''}"
-    return machine.device
-
-
-def middle(speeds: list[SpeedUp]) -> SpeedUp:
-    """The text length that stands for all: the middle one."""
-    return speeds[(len(speeds) - 1) // 2]
 
 
 def model_name(model: Model) -> Markdown:

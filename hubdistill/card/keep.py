@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from hubdistill.card_text import outside_fences
+from hubdistill.card.text import outside_fences
 from hubdistill.errors import CardError
 
 _OPEN = re.compile(r"<!-- hubdistill:keep ([A-Za-z0-9][A-Za-z0-9 ._-]*?) -->\s*")

@@ -23,10 +23,10 @@ from jinja2 import (
 from jinja2.sandbox import SandboxedEnvironment
 
 from hubdistill.atomic import write_text
-from hubdistill.card_keep import merge_kept
-from hubdistill.card_metadata import check_license, check_metadata
-from hubdistill.card_text import Markdown, code, escape, fenced, tidy
-from hubdistill.card_view import CardView, card_view
+from hubdistill.card.keep import merge_kept
+from hubdistill.card.metadata import check_license, check_metadata
+from hubdistill.card.text import Markdown, code, escape, fenced, tidy
+from hubdistill.card.view import CardView, card_view
 from hubdistill.errors import CardError, MissingExtraError
 from hubdistill.figures import Figure, draw_figures, planned_figures
 from hubdistill.report import DistillationReport, load_report
@@ -114,7 +114,7 @@ def templates_folder() -> Path:
     Raises:
         CardError: they are in neither place.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "templates", package.parent / "templates"):
         if (folder / TEMPLATE).is_file():
             return folder

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hubdistill.card_numbers import count, duration, layer_list, memory, score
-from hubdistill.card_text import Markdown, bullets, code, dataset_link, escape, fenced, folded, table
+from hubdistill.card.text import Markdown, bullets, code, dataset_link, escape, fenced, folded, table
+from hubdistill.numbers import count, duration, layer_list, memory, score
 from hubdistill.report import CorpusFacts, DistillationReport, Source, Training, TrainingLog, Value
 
 SAMPLE_CHARACTERS = 200

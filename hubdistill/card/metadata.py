@@ -16,12 +16,13 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils._validators import validate_repo_id
 
-from hubdistill.card_numbers import listed
-from hubdistill.card_results import metric_order, student_model, teacher_model, unique
-from hubdistill.card_text import Markdown, plain
+from hubdistill.card.text import Markdown, plain
+from hubdistill.card.vocabulary import LANGUAGES, LICENSES, SPECIAL_LANGUAGES
 from hubdistill.errors import CardError
+from hubdistill.numbers import listed
 from hubdistill.recipe import Card
 from hubdistill.report import DistillationReport, Measurement
+from hubdistill.results import metric_order, student_model, teacher_model, unique
 
 LIBRARY = "sentence-transformers"
 PIPELINE = "sentence-similarity"
@@ -33,32 +34,6 @@ TAGS = (
     "distillation",
     "hubdistill",
 )
-
-_LICENSE_IDS = """
-    apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0
-    bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda
-    cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0
-    cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0
-    cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0
-    etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research
-    intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 openmdw-1.1
-    openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license
-    fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 grok2-community
-    gemma unknown other
-"""
-LICENSES = frozenset(_LICENSE_IDS.split())
-"""Licence ids of the Hub (https://huggingface.co/docs/hub/repositories-licenses)."""
-
-_TWO_LETTER_CODES = """
-    aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz
-    ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii
-    ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi
-    mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw
-    sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk
-    ur uz ve vi vo wa wo xh yi yo za zh zu
-"""
-ISO_639_1 = frozenset(_TWO_LETTER_CODES.split())
-"""Two-letter codes; of three-letter ones (ISO 639-2 and 639-3) only the form is checked."""
 
 _NAMES = """
     ar Arabic bg Bulgarian bn Bengali ca Catalan cs Czech da Danish de German el Greek en English es
@@ -72,7 +47,6 @@ _NAMES = """
 LANGUAGE_NAMES = dict(zip(_NAMES.split()[::2], _NAMES.split()[1::2], strict=True))
 """English names of languages that are often declared."""
 
-_SPECIAL_LANGUAGES = ("multilingual", "code")
 _TASKS = {
     "similarity": ("semantic-similarity", "Semantic Similarity"),
     "retrieval": ("information-retrieval", "Information Retrieval"),
@@ -274,7 +248,7 @@ def _language_problems(value: Any) -> list[str]:
 def _is_language(code: Any) -> bool:
     if not isinstance(code, str):
         return False
-    return code in ISO_639_1 or code in _SPECIAL_LANGUAGES or re.fullmatch("[a-z]{3}", code) is not None
+    return code in LANGUAGES or code in SPECIAL_LANGUAGES or re.fullmatch("[a-z]{3}", code) is not None
 
 
 def _model_index_problems(card: dict[str, Any]) -> list[str]:

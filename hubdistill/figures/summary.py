@@ -11,18 +11,18 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from hubdistill.card_claim import where_measured
-from hubdistill.card_numbers import MINUS, rate, ratio, score, signed
-from hubdistill.card_results import (
+from hubdistill.figures.style import BEHIND, FAINT, GAIN, INK, LOSS, PAPER, STUDENT, TEACHER, canvas, drawable
+from hubdistill.numbers import MINUS, rate, ratio, score, signed
+from hubdistill.report import DistillationReport, Interval, SimilarityPoints
+from hubdistill.results import (
     Result,
     SpeedUp,
     headline_results,
     speed_ups,
     student_model,
     teacher_model,
+    where_measured,
 )
-from hubdistill.figure_style import BEHIND, FAINT, GAIN, INK, LOSS, PAPER, STUDENT, TEACHER, canvas, drawable
-from hubdistill.report import DistillationReport, Interval, SimilarityPoints
 
 MOST_SETS = 8
 """Data sets shown; the card's tables have them all."""

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from hubdistill.card_claim import middle
-from hubdistill.card_numbers import short_count, size
-from hubdistill.card_results import Agreement, headline_results, known, speed_ups, top_k_agreement
-from hubdistill.figure_style import FAINT, GAIN, INK, OTHERS, STUDENT, TEACHER, canvas, drawable
+from hubdistill.figures.style import FAINT, GAIN, INK, OTHERS, STUDENT, TEACHER, canvas, drawable
+from hubdistill.numbers import short_count, size
 from hubdistill.report import DistillationReport
+from hubdistill.results import Agreement, headline_results, known, middle, speed_ups, top_k_agreement
 
 
 def precision_at_k(report: DistillationReport) -> Canvas:
