@@ -362,7 +362,8 @@ def _explain(problem: Any) -> str:
 
 def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """The location as the recipe's author sees it: pydantic adds the student's kind after its index."""
-    return location[:2] + location[3:] if location[0] == "students" and len(location) > 3 else location
+    inside = len(location) > 3 and location[0] == "students"
+    return location[:2] + location[3:] if inside else location
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
