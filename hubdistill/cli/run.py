@@ -42,6 +42,8 @@ def run(
     job.embed()
     job.distill()
     reports = job.evaluate()
+    if not reports:  # one of several processes, and not the first
+        return
     job.write_cards()
     places = {name: str(job.student_folder(name)) for name in reports}
     outcomes = job.push(token=token) if push else []
