@@ -168,7 +168,10 @@ class _LabelWriter:
         self.dimension = 0
 
     def add(self, digest: bytes, label: Any, place: str) -> None:
-        vector = np.asarray(label, dtype=np.float16) if label is not None else np.empty(0, np.float16)
+        try:
+            vector = np.asarray([] if label is None else label, dtype=np.float16)
+        except (TypeError, ValueError):
+            vector = np.empty(0, np.float16)
         if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
             raise CorpusError(f"{place}: a label is not a list of finite numbers: {label!r:.60}")
         if self.dimension not in (0, vector.size):
@@ -268,10 +271,13 @@ def _write(
     count = len(reader.seen)
     if not count:
         dropped = sum(c.too_short + c.too_long for c in reader.counts)
-        raise CorpusTooSmallError(
-            f"no texts in {names}; {dropped} were shorter than corpus.min_characters "
-            f"({settings.min_characters}) or longer than corpus.max_characters ({settings.max_characters})"
+        why = (
+            f"all {dropped} are shorter than corpus.min_characters ({settings.min_characters}) or longer than "
+            f"corpus.max_characters ({settings.max_characters})"
+            if dropped
+            else "there is nothing to read; check corpus.sources"
         )
+        raise CorpusTooSmallError(f"no texts in {names}: {why}")
     table = TextTable(folder, np.arange(count))
     held_out = held_out_mask(table.hashes, settings.held_out)
     order = np.random.default_rng(seed).permutation(count)
@@ -351,6 +357,8 @@ def _label_digest(settings: settings_of.Corpus) -> str:
 def _text_columns(source: CorpusSource, base: Path) -> tuple[str, ...]:
     available = available_columns(source, base=base)
     name = source_name(source)
+    if not available:
+        raise CorpusTooSmallError(f"no texts in {name}: there is nothing to read; check corpus.sources")
     if source.label:
         check_columns([source.label], available, name)
     if source.columns:

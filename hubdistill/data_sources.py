@@ -92,7 +92,10 @@ def local_files(source: DataSource, base: Path) -> list[Path]:
         # An absolute pattern has a root of its own; pathlib globs only below a folder.
         root = Path(pattern).anchor or str(base)
         relative = str(Path(pattern).relative_to(root)) if Path(pattern).is_absolute() else pattern
-        matches = sorted(path for path in Path(root).glob(relative) if path.is_file())
+        try:
+            matches = sorted(path for path in Path(root).glob(relative) if path.is_file())
+        except ValueError as error:
+            raise CorpusError(f"`files` holds {pattern!r}, which is no path or pattern: {error}") from None
         if not matches:
             raise CorpusError(f"no file matches {pattern!r} in {base.resolve()}; check `files` in the recipe")
         found.update(dict.fromkeys(matches))
@@ -179,6 +182,7 @@ def load_hub(source: DataSource) -> Any:
         CorpusError: it cannot be found or reached, or has no such config or split.
     """
     import datasets
+    from httpx2 import HTTPError
 
     try:
         return datasets.load_dataset(
@@ -188,7 +192,7 @@ def load_hub(source: DataSource) -> Any:
             revision=source.revision,
             streaming=source.streaming,
         )
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, RuntimeError, HTTPError, datasets.exceptions.DatasetsError) as error:
         raise CorpusError(
             f"cannot open the data set {source.dataset!r} (config {source.config!r}, split {source.split!r}, "
             f"revision {source.revision!r}): {error}; "
@@ -198,12 +202,13 @@ def load_hub(source: DataSource) -> Any:
 
 def resolve_revision(source: DataSource) -> str | None:
     """The commit that a Hub data set's revision stands for now; None where the Hub cannot be asked."""
+    from httpx2 import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     try:
         commit = HfApi().dataset_info(str(source.dataset), revision=source.revision).sha
-    except (OfflineModeIsEnabled, HFValidationError, HfHubHTTPError, OSError):
+    except (OfflineModeIsEnabled, HFValidationError, HfHubHTTPError, HTTPError, OSError):
         # Whether the data set can be had at all is load_dataset's to say: it may lie in the local cache.
         return None
     return commit

@@ -8,17 +8,48 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from hubdistill.errors import RecipeError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+
+RESERVED_NAMES = frozenset({"held-out", "held-out-retrieval", "speed"})
+"""Names that the report gives to what is measured on held-out texts."""
+
+
+def _usable_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?", name) or re.search(r"--|\.\.", name):
+        raise ValueError(
+            "a name is letters, digits, '-', '_' and '.', without '--' and '..', begins with a letter or "
+            "digit, does not end with '-' or '.', and has at most 96 characters"
+        )
+    return name
+
+
+Name = Annotated[str, AfterValidator(_usable_name)]
 """A name that can be a folder and the second half of a Hub repository id."""
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+def _usable_index(index: str) -> str:
+    if index not in ("exact", ":memory:") and not re.match(r"https?://", index):
+        raise ValueError("expected exact, :memory: or the URL (http://...) of a Qdrant server")
+    return index
 
 
 class Settings(BaseModel):
@@ -172,7 +203,7 @@ class RetrievalSet(Settings):
 class Speed(Settings):
     """How throughput is measured."""
 
-    tokens: tuple[int, ...] = (16, 64, 256)
+    tokens: Annotated[tuple[Positive, ...], Field(min_length=1)] = (16, 64, 256)
     """Text lengths, in teacher tokens."""
     batch_size: Annotated[int, Field(ge=1)] = 32
     seconds: Annotated[float, Field(gt=0)] = 1.0
@@ -189,8 +220,8 @@ class Evaluation(Settings):
     """Held-out texts on which agreement with the teacher is measured."""
     queries: Annotated[int, Field(ge=1)] = 500
     """Of these, so many serve as queries against the others for Precision@k."""
-    k: tuple[int, ...] = (10, 20, 30, 40, 50)
-    index: str = "exact"
+    k: Annotated[tuple[Positive, ...], Field(min_length=1)] = (10, 20, 30, 40, 50)
+    index: Annotated[str, AfterValidator(_usable_index)] = "exact"
     """`exact` (matrix product), `:memory:` (embedded Qdrant) or the URL of a Qdrant server."""
     speed: Speed | None = Speed()
     bootstrap: Annotated[int, Field(ge=100)] = 1_000
@@ -260,13 +291,17 @@ class Recipe(Settings):
     def _names_differ(self) -> Recipe:
         groups: dict[str, Iterable[Any]] = {
             "students": self.students,
-            "evaluation.similarity": self.evaluation.similarity,
-            "evaluation.retrieval": self.evaluation.retrieval,
+            "evaluation": (*self.evaluation.similarity, *self.evaluation.retrieval),
         }
         for place, items in groups.items():
             names = [item.name for item in items]
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{place}: the name {sorted(twice)[0]!r} is used twice")
+        evaluation_sets = [*self.evaluation.similarity, *self.evaluation.retrieval]
+        if taken := {one.name for one in evaluation_sets} & RESERVED_NAMES:
+            raise ValueError(
+                f"evaluation: the name {sorted(taken)[0]!r} is taken by what is measured on held-out texts"
+            )
         return self
 
     @property
@@ -285,6 +320,16 @@ class Recipe(Settings):
         return self.training.model_copy(update=changes)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may be said once: of two, the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if twice := next((key for key in keys if keys.count(key) > 1 and key != "<<"), None):
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     """Read a recipe.
 
@@ -294,11 +339,13 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     """
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
     except FileNotFoundError:
         raise RecipeError(f"no recipe at {path}; `hubdistill init {path}` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"cannot read the recipe {path}: {error}") from error
+    except RecursionError:
+        raise RecipeError(f"{path} is nested too deeply for a recipe") from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not valid YAML: {error}") from error
     return parse_recipe(data, folder=path.parent, name=str(path))
@@ -356,14 +403,38 @@ def _explain(problem: Any) -> str:
         return f"{place}: unknown key; {hint}"
     if problem["type"] == "missing":
         return f"{place}: missing; this key is required"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _expectation(problem)
     return f"{place}: {message} (given: {problem['input']!r:.60})" if place else message
 
 
+def _expectation(problem: Any) -> str:
+    """What was expected, in the words of YAML where pydantic uses those of Python."""
+    context = problem.get("ctx", {})
+    match problem["type"]:
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return "expected keys with values"
+        case "tuple_type" | "list_type":
+            return "expected a list: [a, b]"
+        case "too_short":
+            return "expected at least one item"
+        case "int_type" | "int_parsing" | "int_from_float":
+            return "expected a whole number"
+        case "union_tag_invalid":
+            return f"`kind` is one of {context['expected_tags']}, not {context['tag']!r}"
+        case "invalid_key":
+            return "expected a key of letters"
+        case _:
+            return str(problem["msg"]).removeprefix("Value error, ")
+
+
+_UNION_BRANCH = re.compile(r"constrained-|literal\[|tuple\[")
+
+
 def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The location as the recipe's author sees it: pydantic adds the student's kind after its index."""
+    """The location as the recipe's author sees it: pydantic adds the student's kind and types of unions."""
     inside = len(location) > 3 and location[0] == "students"
-    return location[:2] + location[3:] if inside else location
+    location = location[:2] + location[3:] if inside else location
+    return tuple(part for part in location if not _UNION_BRANCH.match(str(part)))
 
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 import yaml
 from accelerate import PartialState
-from huggingface_hub import hf_hub_download
+from httpx2 import ConnectError, TimeoutException
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -100,8 +101,11 @@ def load_teacher(settings: recipe.Teacher, *, base: Path, device: str | None = N
     Raises:
         TeacherError: it cannot be found, reached or loaded, or is not a sentence-transformers model.
     """
+    _check_device(device)
     folder = base / Path(settings.model).expanduser()
     local = folder.is_dir()
+    if folder.is_file():
+        raise TeacherError(f"{folder} is a file; teacher.model names a folder or a Hub id")
     if local:
         _require_modules(folder)
         location, commit = str(folder), None
@@ -122,7 +126,7 @@ def load_teacher(settings: recipe.Teacher, *, base: Path, device: str | None = N
             trust_remote_code=settings.trust_remote_code,
             model_kwargs={"dtype": "bfloat16" if settings.dtype == "bfloat16" else "float32"},
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, AttributeError) as error:
+    except Exception as error:  # A model folder can be wrong in as many ways as there are loaders.
         remedy = (
             ""
             if settings.trust_remote_code or "trust_remote_code" not in str(error)
@@ -236,11 +240,36 @@ _NOT_OURS = (
 )
 
 
+def _check_device(device: str | None) -> None:
+    """Tell a wrong --device from a wrong teacher."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise TeacherError(
+            f"the device {device!r} cannot be used: {reason}; give another one, or none for the fastest there is"
+        ) from error
+
+
+def _modules_file(name: str, revision: str | None) -> Path:
+    """A Hub model's modules.json, from the local cache where the Hub cannot be reached.
+
+    The Hub is asked before the download, which would go on trying an unreachable one for half a minute.
+    """
+    try:
+        get_hf_file_metadata(hf_hub_url(name, "modules.json", revision=revision))
+    except (ConnectError, TimeoutException, OfflineModeIsEnabled):
+        return Path(hf_hub_download(name, "modules.json", revision=revision, local_files_only=True))
+    except HfHubHTTPError:
+        pass  # The download tells the reasons apart, and knows what is in the cache.
+    return Path(hf_hub_download(name, "modules.json", revision=revision))
+
+
 def _commit(settings: recipe.Teacher, folder: Path) -> str:
     """The commit of a Hub model, online or from the local cache."""
     name = settings.model
     try:
-        found = Path(hf_hub_download(name, "modules.json", revision=settings.revision))
+        found = _modules_file(name, settings.revision)
     except GatedRepoError as error:
         raise TeacherError(
             f"the teacher {name!r} is gated: ask for access on its page, then run `hf auth login`"

@@ -98,7 +98,7 @@ def write_card(folder: Path, *, repo_id: str | None = None, template: Path | Non
     """
     report = load_report(folder)
     path = folder / FILE_NAME
-    previous = path.read_bytes().decode("utf-8") if path.exists() else None
+    previous = _read(path) if path.exists() else None
     if template is None and report.owner.template:
         template = Path(report.owner.template)
     card = render_card(
@@ -106,6 +106,16 @@ def write_card(folder: Path, *, repo_id: str | None = None, template: Path | Non
     )
     write_text(path, card)
     return path
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CardError(
+            f"{path} is not UTF-8 ({error.reason} at byte {error.start}), so its kept sections cannot be read; "
+            "save it as UTF-8, or move it away for a new card"
+        ) from None
 
 
 def templates_folder() -> Path:

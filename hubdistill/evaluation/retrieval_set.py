@@ -94,7 +94,7 @@ def read_retrieval_set(settings: RetrievalSet, base: Path) -> Retrieval:
     folder = _Folder(
         settings.name,
         {key: _document(row) for key, row in _records(path / "corpus.jsonl", settings.name)},
-        {key: row.get("text", "") for key, row in _records(path / "queries.jsonl", settings.name)},
+        {key: row.get("text") or "" for key, row in _records(path / "queries.jsonl", settings.name)},
         _read_qrels(path, settings.name),
     )
     for what, items in (("documents", folder.documents), ("queries", folder.queries)):
@@ -155,12 +155,20 @@ def _records(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
-                row = json.loads(line)
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise EvaluationError(f"{name}: {path.name} line {number} is not JSON: {error}") from None
                 if not isinstance(row, dict) or "_id" not in row:
                     raise EvaluationError(
                         f"{name}: {path.name} line {number}: expected an object with _id and text, "
                         f"got {line:.60}"
                     )
+                for part in ("title", "text"):
+                    if not isinstance(row.get(part), str | None):
+                        raise EvaluationError(
+                            f"{name}: {path.name} line {number}: `{part}` is {row[part]!r:.40}, not a text"
+                        )
                 yield str(row["_id"]), row
     except (OSError, ValueError) as error:
         raise EvaluationError(
@@ -174,18 +182,26 @@ def _read_qrels(path: Path, name: str) -> dict[str, dict[str, int]]:
     qrels: dict[str, dict[str, int]] = {}
     if found is None:
         return qrels
-    with found.open(encoding="utf-8", newline="") as lines:
-        rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        next(rows, None)
-        for row in rows:
-            try:
+    try:
+        lines = found.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{name}: cannot read {found}: {error}") from error
+    rows = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    if (header := next(rows, [])) and header[-1].isdigit():
+        raise EvaluationError(
+            f"{name}: {found.name} begins with a judgement, {header}; its first line must be a header: "
+            "query-id, corpus-id, score"
+        )
+    for row in rows:
+        try:
+            if row:
                 query, document, grade = row
                 qrels.setdefault(query, {})[document] = int(grade)
-            except ValueError:
-                raise EvaluationError(
-                    f"{name}: {found.name} line {rows.line_num}: expected query-id, corpus-id and an "
-                    f"integer score with tabs between, got {row}"
-                ) from None
+        except ValueError:
+            raise EvaluationError(
+                f"{name}: {found.name} line {rows.line_num}: expected query-id, corpus-id and an "
+                f"integer score with tabs between, got {row}"
+            ) from None
     return qrels
 
 
