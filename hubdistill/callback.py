@@ -15,7 +15,7 @@ import yaml
 from transformers import TrainerCallback
 
 from hubdistill import atomic, recipe, report
-from hubdistill.card import check_license, write_card
+from hubdistill.card import check_owner, write_card
 from hubdistill.errors import HubDistillError, TrainingError
 from hubdistill.hub import preflight, push
 from hubdistill.reporting import Subject, settle_owner, write_reports
@@ -124,7 +124,7 @@ class HubDistillCallback(TrainerCallback):
             preflight(self.repo_id, token=self.token, **self.destination)
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
         self.owner = settle_owner(self.owner, self.teacher)
-        check_license(self.owner)
+        check_owner(self.owner)
         monitored = self.held_out[:MONITORED_TEXTS]
         vectors = np.asarray(self.teacher.model.encode(monitored, prompt=self.teacher.prompt))
         if vectors.shape[1] != model.get_embedding_dimension():

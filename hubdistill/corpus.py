@@ -272,8 +272,8 @@ def _write(
     if not count:
         dropped = sum(c.too_short + c.too_long for c in reader.counts)
         why = (
-            f"all {dropped} are shorter than corpus.min_characters ({settings.min_characters}) or longer than "
-            f"corpus.max_characters ({settings.max_characters})"
+            f"all {dropped} are shorter than corpus.min_characters ({settings.min_characters}) or longer "
+            f"than corpus.max_characters ({settings.max_characters})"
             if dropped
             else "there is nothing to read; check corpus.sources"
         )

@@ -196,7 +196,7 @@ def load_hub(source: DataSource) -> Any:
         raise CorpusError(
             f"cannot open the data set {source.dataset!r} (config {source.config!r}, split {source.split!r}, "
             f"revision {source.revision!r}): {error}; "
-            "check the id, and that you are logged in if it is private"
+            "check the id and the network, and that you are logged in if it is private"
         ) from error
 
 

@@ -35,6 +35,7 @@ import numpy.typing as npt
 
 from hubdistill import atomic
 from hubdistill.errors import CacheError
+from hubdistill.numbers import size
 from hubdistill.text_table import HASH_BYTES, Hashes
 
 logger = logging.getLogger(__name__)
@@ -385,6 +386,6 @@ def _disk(folder: Path, needed: int) -> Iterator[None]:
 def _full_disk(folder: Path, needed: int) -> CacheError:
     free = shutil.disk_usage(folder if folder.exists() else folder.anchor or ".").free
     return CacheError(
-        f"the disk that holds {folder} is full: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free. "
+        f"the disk that holds {folder} is full: {size(needed)} needed, {size(free)} free. "
         "Free some space or set `output` to another disk, then run again: finished shards are kept"
     )

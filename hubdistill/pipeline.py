@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import atomic, corpus, report, training
-from hubdistill.card import check_license, write_card
+from hubdistill.card import check_owner, write_card
 from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
+from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.hub import PushOutcome, preflight, push
 from hubdistill.hub.secrets import find_secrets
 from hubdistill.recipe import LayerStudent, Recipe, StaticStudent, dump_recipe
@@ -116,7 +117,11 @@ class Run:
         for index, student in enumerate(self.recipe.students):
             if isinstance(student, LayerStudent):
                 self._layers(index, student)
-        check_license(settle_owner(self.recipe.card, self.teacher))
+                training.training_arguments(
+                    self.recipe.training_of(student), 1, folder=self.folder, seed=self.recipe.seed
+                )
+        check_sets(self.recipe.evaluation, self.recipe.folder)
+        check_owner(settle_owner(self.recipe.card, self.teacher))
         if find_spec("matplotlib") is None:
             raise MissingExtraError("figures", "Drawing the card's figures")
         if self.recipe.card.template and not (self.recipe.folder / self.recipe.card.template).is_file():
@@ -143,6 +148,7 @@ class Run:
 
     def embed(self) -> Embedded:
         """Have the teacher embed what the students need; vectors that are there already are kept."""
+        check_held_out(self.recipe.evaluation, self._evaluated_texts())
         started = time.perf_counter()
         train, held_out = self._train_vectors, self._held_out_vectors
         return Embedded(
@@ -170,7 +176,7 @@ class Run:
             self.teacher,
             [self._subject(name) for name in self._names()],
             self.recipe.evaluation,
-            held_out=self.corpus.held_out.head(self.recipe.evaluation.held_out_texts).texts(),
+            held_out=self._evaluated_texts(),
             owner=self.recipe.card,
             base=self.recipe.folder,
             seed=self.recipe.seed,
@@ -213,6 +219,9 @@ class Run:
             )
             for name in self._names()
         ]
+
+    def _evaluated_texts(self) -> list[str]:
+        return self.corpus.held_out.head(self.recipe.evaluation.held_out_texts).texts()
 
     @property
     def _cache_folder(self) -> Path:

@@ -26,13 +26,14 @@ from pydantic import (
 
 from hubdistill.errors import RecipeError
 
-
 RESERVED_NAMES = frozenset({"held-out", "held-out-retrieval", "speed"})
 """Names that the report gives to what is measured on held-out texts."""
 
 
 def _usable_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?", name) or re.search(r"--|\.\.", name):
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?", name) or re.search(
+        r"--|\.\.", name
+    ):
         raise ValueError(
             "a name is letters, digits, '-', '_' and '.', without '--' and '..', begins with a letter or "
             "digit, does not end with '-' or '.', and has at most 96 characters"
@@ -297,7 +298,10 @@ class Recipe(Settings):
             names = [item.name for item in items]
             if twice := {name for name in names if names.count(name) > 1}:
                 raise ValueError(f"{place}: the name {sorted(twice)[0]!r} is used twice")
-        evaluation_sets = [*self.evaluation.similarity, *self.evaluation.retrieval]
+        evaluation_sets: list[SimilaritySet | RetrievalSet] = [
+            *self.evaluation.similarity,
+            *self.evaluation.retrieval,
+        ]
         if taken := {one.name for one in evaluation_sets} & RESERVED_NAMES:
             raise ValueError(
                 f"evaluation: the name {sorted(taken)[0]!r} is taken by what is measured on held-out texts"
@@ -326,7 +330,9 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if twice := next((key for key in keys if keys.count(key) > 1 and key != "<<"), None):
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands there twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice!r} stands there twice", node.start_mark
+            )
         return super().construct_mapping(node, deep)
 
 

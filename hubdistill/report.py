@@ -362,6 +362,7 @@ def load_report(path: str | os.PathLike[str]) -> DistillationReport:
         return DistillationReport.model_validate(data)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, p['loc'])) or 'report'}: {p['msg'].removeprefix('Value error, ')}" for p in error.errors()
+            f"{'.'.join(map(str, p['loc'])) or 'report'}: {p['msg'].removeprefix('Value error, ')}"
+            for p in error.errors()
         )
         raise ReportError(f"{path}: {problems}") from None

@@ -247,7 +247,7 @@ def _check_device(device: str | None) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise TeacherError(
-            f"the device {device!r} cannot be used: {reason}; give another one, or none for the fastest there is"
+            f"the device {device!r} cannot be used: {reason}; name another, or none for the fastest"
         ) from error
 
 

@@ -28,7 +28,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from hubdistill import recipe, report
-from hubdistill.errors import TrainingError
+from hubdistill.errors import RecipeError, TrainingError
 from hubdistill.progress import track
 from hubdistill.students.layers import freeze_token_embeddings
 
@@ -183,8 +183,8 @@ def train(
         prompt: text put before every input, as the teacher had it.
 
     Raises:
-        TrainingError: the student's vectors are not as wide as the teacher's, or a training argument
-            is not one that SentenceTransformerTrainingArguments knows.
+        TrainingError: the student's vectors are not as wide as the teacher's.
+        RecipeError: as `training_arguments`.
     """
     width, teacher_width = student.get_embedding_dimension(), vectors[np.array([0])].shape[1]
     if width != teacher_width:
@@ -245,7 +245,7 @@ def training_arguments(
     """Turn recipe settings into the Trainer's own arguments.
 
     Raises:
-        TrainingError: `training.arguments` names one that does not exist, or a value is refused.
+        RecipeError: `training.arguments` names one that does not exist, or a value is refused.
     """
     processes = max(1, torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
     accumulation = settings.arguments.get("gradient_accumulation_steps", 1)
@@ -278,7 +278,7 @@ def training_arguments(
             output_dir=str(folder), **{**chosen, **settings.arguments}
         )
     except (TypeError, ValueError) as error:
-        raise TrainingError(f"training.arguments: {error}") from error
+        raise RecipeError(f"training.arguments: {error}") from error
 
 
 def token_lengths(model: SentenceTransformer, texts: Texts, batch: int = 10_000) -> np.ndarray:

@@ -10,7 +10,8 @@ from huggingface_hub import ModelCard
 from sample_report import bge_m3_report, mxbai_report, static_report
 
 from hubdistill.card import render_card
-from hubdistill.card.metadata import check_metadata, language_list, metadata
+from hubdistill.card.metadata import check_metadata, check_owner, language_list, metadata
+from hubdistill.errors import CardError
 from hubdistill.recipe import Card
 from hubdistill.report import DistillationReport
 
@@ -135,3 +136,11 @@ def test_each_problem_is_named(text: str, problem: str) -> None:
 
 def test_languages_are_named() -> None:
     assert language_list(["en", "de", "deu"]) == "English, German and deu"
+
+
+def test_a_language_that_is_no_code_is_refused_before_there_is_a_card() -> None:
+    check_owner(Card(license="mit", language=("en", "deu", "multilingual")))
+    with pytest.raises(CardError, match=r"'English' is not an ISO 639 code.*card\.language"):
+        check_owner(Card(license="mit", language=("English",)))
+    with pytest.raises(CardError, match=r"card\.license"):
+        check_owner(Card(language=("en",)))

@@ -181,7 +181,8 @@ def test_a_full_disk_says_what_it_needs_and_leaves_nothing_half_written(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(
-            CacheError, match=r"is full: 0 MB needed, .* MB free\. Free some space or set `output`"
+            CacheError,
+            match=r"is full: [0-9.]+ (bytes|[kMG]?B) needed, .* free\. Free some space or set `output`",
         ):
             cache.flush()
     assert sorted((tmp_path / KEY.digest).iterdir()) == before

@@ -8,7 +8,15 @@ import yaml
 from pydantic import ValidationError
 
 from hubdistill.errors import RecipeError
-from hubdistill.recipe import LayerStudent, Recipe, StaticStudent, dump_recipe, load_recipe, parse_recipe
+from hubdistill.recipe import (
+    RESERVED_NAMES,
+    LayerStudent,
+    Recipe,
+    StaticStudent,
+    dump_recipe,
+    load_recipe,
+    parse_recipe,
+)
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
@@ -169,6 +177,28 @@ def test_every_problem_is_told_at_once() -> None:
         ({"students": [{"name": "a", "layers": 2}, {"name": "a", "layers": 3}]}, "'a' is used twice"),
         ({"corpus": {"sources": [{"files": ["a"]}], "held_out": 0.7}}, "corpus.held_out"),
         ({"teacher": {}}, "teacher.model: missing; this key is required"),
+        ({"teacher": "org/model"}, "teacher: expected keys with values (given: 'org/model')"),
+        ({"students": {"name": "a"}}, "students: expected a list"),
+        ({"students": [{"name": "a", "layers": []}]}, "students.0.layers: expected at least one item"),
+        ({"students": [{"name": "a", "layers": "two"}]}, "students.0.layers: expected a whole number"),
+        ({"students": [{"name": "a", "kind": "tiny"}]}, "`kind` is one of 'layers', 'static', not 'tiny'"),
+        ({"students": [{"name": "a--b", "layers": 2}]}, "students.0.name: a name is letters, digits"),
+        ({"students": [{"name": "a.", "layers": 2}]}, "students.0.name: a name is letters, digits"),
+        ({"card": {"language": "en"}}, "card.language: expected a list"),
+        ({"evaluation": {"k": []}}, "evaluation.k: expected at least one item"),
+        ({"evaluation": {"k": [5, 0]}}, "evaluation.k.1: Input should be greater than or equal to 1"),
+        ({"evaluation": {"speed": {"tokens": [0]}}}, "evaluation.speed.tokens.0"),
+        ({"evaluation": {"index": "qdrant"}}, "evaluation.index: expected exact, :memory: or the URL"),
+        ({"evaluation": {"retrieval": [{"name": "speed", "folder": "f"}]}}, "the name 'speed' is taken"),
+        (
+            {
+                "evaluation": {
+                    "similarity": [{"name": "x", "files": ["a"]}],
+                    "retrieval": [{"name": "x", "folder": "f"}],
+                }
+            },
+            "evaluation: the name 'x' is used twice",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_place(changes: dict[str, Any], message: str) -> None:
@@ -194,6 +224,19 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, content: bytes, message: str) 
     path.write_bytes(content)
     with pytest.raises(RecipeError, match=message):
         load_recipe(path)
+
+
+def test_a_key_said_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(minimal()) + "name: another\n")
+    with pytest.raises(RecipeError, match="the key 'name' stands there twice"):
+        load_recipe(path)
+
+
+def test_the_names_of_held_out_measurements_are_reserved() -> None:
+    from hubdistill.evaluation import HELD_OUT, HELD_OUT_RETRIEVAL, SPEED
+
+    assert {HELD_OUT, HELD_OUT_RETRIEVAL, SPEED} == RESERVED_NAMES
 
 
 def test_yaml_cannot_run_code(tmp_path: Path) -> None:

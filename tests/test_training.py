@@ -12,7 +12,7 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import recipe
-from hubdistill.errors import TrainingError
+from hubdistill.errors import RecipeError, TrainingError
 from hubdistill.students.layers import encoder_blocks, reduce_layers
 from hubdistill.training import (
     LengthBucketSampler,
@@ -106,7 +106,7 @@ def test_training_goes_on_from_the_last_whole_checkpoint(
 
 
 def test_an_unknown_training_argument_is_named(tiny_teacher: SentenceTransformer, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"training\.arguments.*learning_rat\b"):
+    with pytest.raises(RecipeError, match=r"training\.arguments.*learning_rat\b"):
         run_training(tiny_teacher, tmp_path, arguments={"learning_rat": 1})
 
 

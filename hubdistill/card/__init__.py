@@ -24,7 +24,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from hubdistill.atomic import write_text
 from hubdistill.card.keep import merge_kept
-from hubdistill.card.metadata import check_license, check_metadata
+from hubdistill.card.metadata import check_metadata, check_owner
 from hubdistill.card.text import Markdown, code, escape, fenced, tidy
 from hubdistill.card.view import CardView, card_view
 from hubdistill.errors import CardError, MissingExtraError
@@ -44,7 +44,7 @@ _TEMPLATE_FAULTS = (
     ValueError,
 )
 
-__all__ = ["check_license", "check_metadata", "render_card", "templates_folder", "write_card"]
+__all__ = ["check_metadata", "check_owner", "render_card", "templates_folder", "write_card"]
 
 
 def render_card(
@@ -113,8 +113,8 @@ def _read(path: Path) -> str:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise CardError(
-            f"{path} is not UTF-8 ({error.reason} at byte {error.start}), so its kept sections cannot be read; "
-            "save it as UTF-8, or move it away for a new card"
+            f"{path} is not UTF-8 ({error.reason} at byte {error.start}), so its kept sections cannot be "
+            "read; save it as UTF-8, or move it away for a new card"
         ) from None
 
 

@@ -114,6 +114,20 @@ def check_license(owner: Card) -> None:
         raise CardError(problems[0])
 
 
+def check_owner(owner: Card) -> None:
+    """Insist on metadata that the Hub will accept, before there is a card.
+
+    Args:
+        owner: as for `check_license`.
+
+    Raises:
+        CardError: the licence or a language is not one that the Hub knows.
+    """
+    check_license(owner)
+    if problems := _language_problems(list(owner.language)):
+        raise CardError(problems[0])
+
+
 def languages(report: DistillationReport) -> list[str]:
     """The languages the recipe declares, or else those that teacher and texts have in common."""
     if report.owner.language:

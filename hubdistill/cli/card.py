@@ -41,8 +41,13 @@ def card(
     sink = Sink(json=json, quiet=quiet)
     if source.is_dir():
         from hubdistill.card import write_card
+        from hubdistill.hub.access import check_repo_id
 
+        if repo_id:
+            check_repo_id(repo_id)
         paths = [write_card(source, repo_id=repo_id, template=template)]
+    elif not source.exists():
+        raise typer.BadParameter(f"there is neither a recipe nor a folder {source}")
     elif template or repo_id:
         raise typer.BadParameter(
             "--template and --repo-id go with a FOLDER; "

@@ -48,17 +48,38 @@ def explain(error: BaseException) -> tuple[str, int]:
             return INTERRUPTED, 130
         case HubDistillError():
             return f"Error: {error}", error.exit_code
-        case OSError(errno=errno.ENOSPC):
-            where = f" ({error.filename})" if error.filename else ""
+        case _ if full := _full_disk(error):
+            where = f" ({full.filename})" if isinstance(full, OSError) and full.filename else ""
             return f"Error: the disk is full{where}; free some space, then run the same command again.", 1
         case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
             return f"Error: may not write or read {error.filename}: {error.strerror}", 1
+        case OSError(filename=str() | os.PathLike(), strerror=str()):
+            return f"Error: cannot write or read {error.filename}: {error.strerror}", 1
         case _:
             first_line = str(error).strip().partition("\n")[0]
             return (
                 f"Error: {type(error).__name__}: {first_line}\n"
                 f"This was not expected. {DEBUG}=1 in the environment shows the traceback."
             ), 1
+
+
+def _full_disk(error: BaseException) -> BaseException | None:
+    """The exception that a full disk (or quota, or file size limit) began with.
+
+    Libraries written in other languages only say so in their message: safetensors in the system's words,
+    PyTorch by a checkpoint that ends elsewhere than it should.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        number = found.errno if isinstance(found, OSError) else None
+        said = any(
+            words in str(found)
+            for words in ("No space left on device", "PytorchStreamWriter", "unexpected pos")
+        )
+        if said or number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return found
+        found = found.__cause__ or found.__context__
+    return None
 
 
 def _is_typers_own(error: BaseException) -> bool:

@@ -20,7 +20,7 @@ from hubdistill import recipe, report
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation.fidelity import measure_fidelity
 from hubdistill.evaluation.findings import Findings, texts_sha256
-from hubdistill.evaluation.retrieval import measure_retrieval
+from hubdistill.evaluation.retrieval import measure_retrieval, usable_k
 from hubdistill.evaluation.retrieval_set import held_out_retrieval, read_retrieval_set
 from hubdistill.evaluation.similarity import measure_similarity, read_similarity_set, similarity_points
 from hubdistill.evaluation.speed import measure_speed
@@ -51,6 +51,29 @@ class Evidence:
     comparisons: tuple[report.Comparison, ...]
     points: dict[str, report.SimilarityPoints]
     """By student; empty when there is no similarity set."""
+
+
+def check_sets(settings: recipe.Evaluation, base: Path) -> None:
+    """Find out before any work what is wrong with the evaluation sets.
+
+    Raises:
+        EvaluationError: a measure would be undefined on one of them.
+        CorpusError: one cannot be read.
+    """
+    for one in settings.similarity:
+        read_similarity_set(one, base)
+    for other in settings.retrieval:
+        usable_k(read_retrieval_set(other, base), settings.k)
+
+
+def check_held_out(settings: recipe.Evaluation, held_out: Sequence[str]) -> None:
+    """Find out before any work whether there are enough held-out texts for what is measured on them.
+
+    Raises:
+        EvaluationError: there are not.
+    """
+    texts = held_out[: settings.held_out_texts]
+    usable_k(held_out_retrieval(HELD_OUT_RETRIEVAL, texts, settings.queries), settings.k)
 
 
 def evaluate(

@@ -47,6 +47,28 @@ def test_own_errors_give_their_message_and_exit_code(kind: type[errors.HubDistil
             "Error: the disk is full (shard.npy); free some space, then run the same command again.\n",
         ),
         (
+            OSError(errno.EFBIG, "File too large"),
+            1,
+            "Error: the disk is full; free some space, then run the same command again.\n",
+        ),
+        (
+            # As safetensors says it.
+            RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            1,
+            "Error: the disk is full; free some space, then run the same command again.\n",
+        ),
+        (
+            # As PyTorch says it.
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 34816 vs 34708"),
+            1,
+            "Error: the disk is full; free some space, then run the same command again.\n",
+        ),
+        (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory", "file/runs"),
+            1,
+            "Error: cannot write or read file/runs: Not a directory\n",
+        ),
+        (
             PermissionError(errno.EACCES, "Permission denied", "/x"),
             1,
             "Error: may not write or read /x: Permission denied\n",

@@ -11,10 +11,11 @@ import pytest
 from evaluation.word_models import random_vectors, word_vectors, words
 
 from hubdistill.errors import EvaluationError
+from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.findings import Findings
 from hubdistill.evaluation.retrieval import measure_retrieval, ndcg, recall, reciprocal_rank, usable_k
 from hubdistill.evaluation.retrieval_set import held_out_retrieval, read_retrieval_set
-from hubdistill.recipe import RetrievalSet
+from hubdistill.recipe import Evaluation, RetrievalSet
 
 QRELS = "query-id\tcorpus-id\tscore\nq2\td1\t2\nq1\td3\t1\nq1\td0\t0\n"
 
@@ -63,12 +64,43 @@ def test_judged_documents_come_before_others_under_a_limit(tmp_path: Path) -> No
         ),
         ("query-id\tcorpus-id\tscore\nq9\td1\t1\n", "1 queries that are not there, for example 'q9'"),
         ("query-id\tcorpus-id\tscore\nq1\td1\tgood\n", "qrels.tsv line 2: expected query-id, corpus-id"),
+        ("q1\td1\t1\n", "qrels.tsv begins with a judgement"),
         ("query-id\tcorpus-id\tscore\nq1\td1\t0\n", "no document relevant to any query"),
     ],
 )
 def test_judgements_that_do_not_fit_are_refused(tmp_path: Path, qrels: str, message: str) -> None:
     with pytest.raises(EvaluationError, match=f"tiny: .*{message}"):
         read_retrieval_set(write_set(tmp_path, qrels), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("queries.jsonl", b'{"_id": "q1", "text": 3}', "queries.jsonl line 1: `text` is 3, not a text"),
+        ("corpus.jsonl", b'{"_id": "d1"', "corpus.jsonl line 1 is not JSON"),
+        ("qrels.tsv", b"query-id\tcorpus-id\tscore\nq\xe9\td1\t1\n", "cannot read .*qrels.tsv"),
+    ],
+)
+def test_a_malformed_file_is_refused(tmp_path: Path, file: str, content: bytes, message: str) -> None:
+    settings = write_set(tmp_path)
+    (tmp_path / settings.folder / file).write_bytes(content)
+    with pytest.raises(EvaluationError, match=message):
+        read_retrieval_set(settings, tmp_path)
+
+
+def test_what_is_wrong_with_a_set_is_found_before_any_work(tmp_path: Path) -> None:
+    one = write_set(tmp_path)
+    check_sets(Evaluation(retrieval=(one,), k=(1,)), tmp_path)
+    with pytest.raises(EvaluationError, match=r"evaluation\.k asks for 50"):
+        check_sets(Evaluation(retrieval=(one,), k=(50,)), tmp_path)
+
+
+def test_too_few_held_out_texts_are_found_before_any_work() -> None:
+    check_held_out(Evaluation(k=(5,)), ["a text"] * 8)
+    with pytest.raises(EvaluationError, match="too few for retrieval"):
+        check_held_out(Evaluation(k=(5,)), ["a text"] * 3)
+    with pytest.raises(EvaluationError, match="there are 6 documents"):
+        check_held_out(Evaluation(k=(10,)), ["a text"] * 8)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
