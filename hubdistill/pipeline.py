@@ -118,7 +118,11 @@ class Run:
             if isinstance(student, LayerStudent):
                 self._layers(index, student)
                 training.training_arguments(
-                    self.recipe.training_of(student), 1, folder=self.folder, seed=self.recipe.seed
+                    self.recipe.training_of(student),
+                    1,
+                    folder=self.folder,
+                    seed=self.recipe.seed,
+                    device=self.teacher.model.device,
                 )
         check_sets(self.recipe.evaluation, self.recipe.folder)
         check_owner(settle_owner(self.recipe.card, self.teacher))

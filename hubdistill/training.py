@@ -196,7 +196,7 @@ def train(
     without_dropout(student)
     started = time.perf_counter()
     lengths = token_lengths(student, texts)
-    arguments = training_arguments(settings, len(texts), folder=folder, seed=seed)
+    arguments = training_arguments(settings, len(texts), folder=folder, seed=seed, device=student.device)
     loss = LOSSES[settings.loss](student)
     trainer = DistillationTrainer(
         model=student,
@@ -240,7 +240,7 @@ def without_dropout(model: torch.nn.Module) -> None:
 
 
 def training_arguments(
-    settings: recipe.Training, texts: int, *, folder: Path, seed: int
+    settings: recipe.Training, texts: int, *, folder: Path, seed: int, device: torch.device
 ) -> SentenceTransformerTrainingArguments:
     """Turn recipe settings into the Trainer's own arguments.
 
@@ -257,7 +257,8 @@ def training_arguments(
         "learning_rate": settings.learning_rate,
         "warmup_steps": settings.warmup,
         "weight_decay": settings.weight_decay,
-        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
+        "use_cpu": device.type == "cpu",
+        "bf16": device.type == "cuda" and torch.cuda.is_bf16_supported(),
         "batch_sampler": LengthBucketSampler,
         "eval_strategy": "steps",
         "eval_steps": interval,
@@ -269,7 +270,7 @@ def training_arguments(
         "greater_is_better": True,
         "logging_steps": max(1, steps // 50),
         "seed": seed,
-        "dataloader_pin_memory": torch.cuda.is_available(),
+        "dataloader_pin_memory": device.type == "cuda",
         "report_to": "none",
         "disable_tqdm": True,
     }
@@ -309,7 +310,9 @@ def hyperparameters(
     arguments: TrainingArguments,
 ) -> tuple[dict[str, report.Value], dict[str, report.Value]]:
     """Training arguments for the card: those that differ from the defaults, and all of them."""
-    defaults = _plain(SentenceTransformerTrainingArguments(output_dir="unused"))
+    # As the Trainer does it: without the setting, the new arguments would undo the state of the processes.
+    unused = SentenceTransformerTrainingArguments("unused", accelerator_config={"use_configured_state": True})
+    defaults = _plain(unused)
     everything = _plain(arguments)
     return {name: value for name, value in everything.items() if value != defaults.get(name)}, everything
 

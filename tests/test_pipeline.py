@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from huggingface_hub import HfApi, constants
 from sentence_transformers import SentenceTransformer
 
@@ -15,6 +19,7 @@ from hubdistill.errors import CardError, PublishError, StudentDepthError, Traini
 from hubdistill.localhub import Account, LocalHub
 from hubdistill.pipeline import Run
 from hubdistill.recipe import parse_recipe
+from hubdistill.report import load_report
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]
 
@@ -178,3 +183,23 @@ def test_samples_leave_out_texts_with_private_paths(data: dict[str, Any], tmp_pa
     (tmp_path / "texts.txt").write_text("\n".join(f"see /home/jane/notes/{i}.txt" for i in range(400)))
     again = run_of({**data, "name": "paths"}, tmp_path)
     assert again._samples(again.corpus.train) == ()
+
+
+def test_several_processes_share_a_run(data: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(data))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launch, "-m", "hubdistill", "run", "recipe.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("where") == 1  # one table, not two
+    facts = load_report(tmp_path / "runs/family/students/tiny-2").training
+    assert facts is not None
+    assert facts.best_step is not None
+    assert facts.best_step <= 4  # 200 texts in batches of 32 on each of two processes

@@ -46,11 +46,11 @@ def summary(report: DistillationReport) -> Canvas:
     columns = min(2, len(painters))
     names = f"{student_model(report).name} beside {teacher_model(report).name}"
     figure = canvas(5 * columns, 0.9 + rows * (3.35 + 0.22 * max(0, len(found) - 3)), names)
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, paint in zip(panels, painters, strict=False):
-        paint(axes)
-    for axes in panels[len(painters) :]:
-        axes.set_axis_off()
+    grid = figure.add_gridspec(rows, columns)
+    for place, paint in enumerate(painters):
+        row, column = divmod(place, columns)
+        alone = column == 0 and place == len(painters) - 1
+        paint(figure.add_subplot(grid[row, :] if alone else grid[row, column]))
     handles = [Patch(color=STUDENT, label="This model"), Patch(color=TEACHER, label="Teacher")]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=9.5)
     return figure
