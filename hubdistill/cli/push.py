@@ -45,9 +45,9 @@ def push(
 
     \b
     Examples:
-      hubdistill push runs/family/student --repo-id my-name/student
-      hubdistill push runs/family/student --repo-id my-org/student --private --tag v1.0
-      hubdistill push runs/family/student --repo-id my-org/student --create-pr --json
+      hubdistill push runs/family/students/student --repo-id my-name/student
+      hubdistill push runs/family/students/student --repo-id my-org/student --private --tag v1.0
+      hubdistill push runs/family/students/student --repo-id my-org/student --create-pr --json
     """
     sink = Sink(json=json, quiet=quiet)
     if revision and create_pr:
