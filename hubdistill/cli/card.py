@@ -35,8 +35,8 @@ def card(
     \b
     Examples:
       hubdistill card recipe.yaml
-      hubdistill card runs/family/student --repo-id my-name/student
-      hubdistill card runs/family/student --template my_card.md.j2
+      hubdistill card runs/family/students/student --repo-id my-name/student
+      hubdistill card runs/family/students/student --template my_card.md.j2
     """
     sink = Sink(json=json, quiet=quiet)
     if source.is_dir():
