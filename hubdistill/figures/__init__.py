@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hubdistill.atomic import write_bytes
 from hubdistill.errors import MissingExtraError
 from hubdistill.numbers import listed, rate, ratio, score, share, signed, size
 from hubdistill.report import DistillationReport
@@ -64,10 +65,7 @@ def draw_figures(report: DistillationReport, folder: Path) -> tuple[Figure, ...]
         painters = _painters()
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         for figure in figures:
-            path = folder / figure.path
-            beside = path.with_name(f".{path.name}")
-            beside.write_bytes(painters[figure.name](report))
-            beside.replace(path)
+            write_bytes(folder / figure.path, painters[figure.name](report))
     for name in set(NAMES) - {figure.name for figure in figures}:
         (folder / FOLDER / f"{name}.png").unlink(missing_ok=True)
     return figures

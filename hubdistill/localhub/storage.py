@@ -24,6 +24,7 @@ from typing import Any
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from hubdistill.atomic import write_text
 from hubdistill.localhub.gitattributes import INITIAL_GITATTRIBUTES
 from hubdistill.localhub.refusal import Refusal, RepoNotFound
 from hubdistill.localhub.repository import MAIN, GitRepository
@@ -47,13 +48,8 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file beside its name, then move it there."""
-    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    try:
-        beside.write_text(json.dumps(value, indent=1), encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write a JSON file at once or not at all."""
+    write_text(path, json.dumps(value, indent=1))
 
 
 @dataclass(frozen=True)
