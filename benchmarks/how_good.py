@@ -1,0 +1,214 @@
+"""Write the README's section "How good" from the results in benchmarks/results.
+
+    python benchmarks/how_good.py            # prints the section
+    python benchmarks/how_good.py --write    # puts it between the README's markers
+
+Each file in benchmarks/results is the last line that a benchmark printed, under the benchmark's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hubdistill import atomic
+
+OPEN, CLOSE = "<!-- how-good -->", "<!-- /how-good -->"
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+
+Line = Mapping[str, Any]
+
+QUALITY = {
+    "stsb_test": "STS-B test",
+    "cranfield": "Cranfield",
+    "cisi": "CISI",
+    "overlap": "Overlap@10",
+}
+LEGEND = (
+    "STS-B is Spearman's correlation, Cranfield and CISI are nDCG@10, overlap@10 is the share of the "
+    "teacher's ten nearest held-out texts that a student finds."
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true", help="put the section into the README")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="default: benchmarks/results")
+    parser.add_argument("--readme", type=Path, default=README, help="default: README.md")
+    options = parser.parse_args()
+    section = how_good(read_results(options.results))
+    if options.write:
+        atomic.write_text(
+            options.readme, put(options.readme.read_text(encoding="utf-8"), section, options.readme)
+        )
+    else:
+        print(section, end="")
+
+
+def read_results(folder: Path) -> dict[str, Line]:
+    """The results by benchmark: of each file its last line that is not empty."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        line = json.loads(path.read_text(encoding="utf-8").strip().splitlines()[-1])
+        found[line["benchmark"]] = line
+    if not found:
+        raise SystemExit(f"no results in {folder}; see benchmarks/README.md")
+    return found
+
+
+def put(readme: str, section: str, name: Path) -> str:
+    """The README with the section between its markers."""
+    before, opened, rest = readme.partition(OPEN)
+    _, closed, after = rest.partition(CLOSE)
+    if not opened or not closed:
+        raise SystemExit(f"{name} needs {OPEN} and {CLOSE}, each on a line of its own")
+    return f"{before}{OPEN}\n{section}{CLOSE}{after}"
+
+
+def how_good(results: Mapping[str, Line]) -> str:
+    """Markdown between the markers; what was not measured is left out."""
+    parts = [
+        "Each table comes from one run in which both sides had the same texts, teacher and machine, in turn. "
+        f"These are runs on {_devices(results)} with a small corpus of short English texts: they compare, "
+        "and they are no leaderboard. " + LEGEND
+    ]
+    if line := results.get("static_vs_model2vec"):
+        parts += static_part(line)
+    layered = [
+        results[name]
+        for name in ("layers_vs_sentence_transformers", "layers_vs_distil_trainer")
+        if name in results
+    ]
+    for line in layered:
+        parts += layers_part(line)
+    if line := results.get("teacher_pass"):
+        parts += teacher_part(line)
+    if line := results.get("labels"):
+        parts += labels_part(line)
+    parts.append("[benchmarks/](benchmarks) says how each was measured, and repeats it.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _devices(results: Mapping[str, Line]) -> str:
+    on_cpu = all(line["machine"].endswith("device cpu") for line in results.values())
+    return "a CPU" if on_cpu else "the machines named below"
+
+
+def static_part(line: Line) -> list[str]:
+    columns = {
+        "student": "Static student",
+        "dimensions": "Dimensions",
+        **QUALITY,
+        "seconds": "Seconds",
+        "texts_per_second": "Texts/s",
+    }
+    return [
+        f"**Static students**, {line['texts']:,} texts. Seconds are those of the student's making, without "
+        "a pass of the teacher over the texts; texts/s is how fast it encodes.",
+        table(line["results"], columns),
+        where(line),
+    ]
+
+
+def layers_part(line: Line) -> list[str]:
+    columns = {
+        "student": "Student",
+        "texts": "Texts",
+        **QUALITY,
+        "seconds": "Training seconds",
+    }
+    many = len(line["seeds"]) > 1
+    figures = f"Means over the seeds {', '.join(map(str, line['seeds']))}" if many else "One seed"
+    spreads = (
+        ["overlap@10 from " + "; ".join(_spread(row) for row in line["results"] if "spread" in row) + "."]
+        if many
+        else []
+    )
+    return [
+        f"**{line['layers']} layers kept**, once with the peer's texts and once with the peer's seconds. "
+        + "; ".join([figures, *spreads])
+        + ("" if spreads else "."),
+        table(line["results"], columns),
+        where(line),
+    ]
+
+
+def teacher_part(line: Line) -> list[str]:
+    columns = {
+        "pass": "Teacher pass",
+        "precision": "Precision",
+        "texts_per_second": "Texts/s",
+        "cosine_min": "Min cosine",
+        "cosine_mean": "Mean cosine",
+    }
+    ratios = ", ".join(f"{ratio:.2f}x ({name})" for name, ratio in line["same_precision"].items())
+    return [
+        f"**The teacher pass**, {line['texts']:,} texts, against `SentenceTransformer.encode` with the "
+        f"faster of its batch sizes: {line['ratio']:.2f}x as fast as each comes (ours {line['precision']}, "
+        f"`encode` float32); in the same precision {ratios}. Cosines are to `encode` in float32.",
+        table(line["results"], columns),
+        where(line),
+    ]
+
+
+def labels_part(line: Line) -> list[str]:
+    columns = {
+        "labels": "Teacher vectors",
+        "dimensions": "Dimensions",
+        "milliseconds": "ms a batch of 64",
+        "gigabytes": "GB a million texts",
+    }
+    return [
+        f"**Labels**, {line['texts']:,} rows of random unit vectors, read in random order: the embedding "
+        "cache and a `label` column of a data set.",
+        table(line["results"], columns),
+        where(line),
+    ]
+
+
+def table(rows: Sequence[Line], columns: Mapping[str, str]) -> str:
+    """A Markdown table; the first column is text, the others numbers."""
+    head = ["| " + " | ".join(columns.values()) + " |", "| :-- " + "| --: " * (len(columns) - 1) + "|"]
+    return "\n".join(
+        head + ["| " + " | ".join(_cell(key, row.get(key)) for key in columns) + " |" for row in rows]
+    )
+
+
+def where(line: Line) -> str:
+    """What a figure depends on besides the code."""
+    versions = ", ".join(
+        f"{name} {number}"
+        for name, number in line["versions"].items()
+        if name in ("python", "torch", "sentence-transformers") or name.startswith("peer ")
+    )
+    threads = "1 thread" if line["threads"] == 1 else f"{line['threads']} threads"
+    return f"<sub>{line['machine']}, {threads}; seed {line['seed']}; {versions}.</sub>"
+
+
+def _spread(row: Line) -> str:
+    low, high = row["spread"]["overlap"]
+    return f"{low:.3f} to {high:.3f} ({row['student']})"
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if key in ("dimensions", "texts", "texts_per_second"):
+        return f"{value:,.0f}"
+    if key == "seconds":
+        return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    if key in ("milliseconds", "gigabytes"):
+        return f"{value:.2f}"
+    return f"{value:.5f}" if key.startswith("cosine") else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    main()

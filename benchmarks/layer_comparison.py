@@ -1,0 +1,116 @@
+"""Our layer-reduced student against another recipe's: equal texts, and equal seconds of training."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from comparison import QUALITY, Judge, Setting, add_texts, conclude, prepare, show
+from sentence_transformers import SentenceTransformer
+
+from hubdistill import recipe
+
+QUERIES = 500
+FIGURES = (*QUALITY, "texts", "seconds")
+
+
+class Trained(NamedTuple):
+    """What the peer's recipe gives for some texts and a seed."""
+
+    model: SentenceTransformer
+    seconds: float
+    """Of training, without the teacher's pass."""
+    teacher_seconds: float
+
+
+PeerRecipe = Callable[[Setting, int, int, int], Trained]
+"""Takes setting, number of texts, number of layers and seed."""
+
+
+def add_layers(parser: argparse.ArgumentParser) -> None:
+    add_texts(parser, 20_000)
+    parser.add_argument("--layers", type=int, default=3, help="that the student keeps (default 3)")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of the training (default: --seed alone)")
+
+
+def compare(
+    options: argparse.Namespace,
+    benchmark: str,
+    peer: str,
+    train: PeerRecipe,
+    *,
+    setting: Setting | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> None:
+    """Train both sides for every seed, score them, and print what came out."""
+    setting = setting or prepare(options)
+    judge = Judge(setting, queries=QUERIES)
+    runs: list[dict[str, Any]] = []
+    seeds = options.seeds or [options.seed]
+    for seed in seeds:
+        runs += one_seed(setting, judge, options, peer, train, seed)
+    teacher = {"student": "teacher", **judge.score_teacher()}
+    names = list(dict.fromkeys(run["student"] for run in runs))
+    rows = [teacher, *(summary([run for run in runs if run["student"] == name]) for name in names)]
+    show(rows, {"student": "student", "texts": "texts", **QUALITY, "seconds": "training s"})
+    print(f"means over the seeds {', '.join(map(str, seeds))}")
+    equal_texts, theirs, equal_seconds = rows[1:]
+    conclude(
+        benchmark,
+        "overlap with the teacher's ten nearest, at equal seconds of training",
+        equal_seconds["overlap"],
+        theirs["overlap"],
+        better="higher",
+        seed=options.seed,
+        texts=options.texts,
+        device=str(setting.teacher.model.device),
+        versions=versions,
+        layers=options.layers,
+        seeds=seeds,
+        seconds_ratio=round(theirs["seconds"] / equal_texts["seconds"], 3),
+        results=rows,
+        runs=runs,
+    )
+
+
+def one_seed(
+    setting: Setting, judge: Judge, options: argparse.Namespace, peer: str, train: PeerRecipe, seed: int
+) -> list[dict[str, Any]]:
+    """Ours and the peer's on the same texts, then ours on as many as the peer's seconds allow."""
+    ours = run_ours(setting, judge, "hubdistill, equal texts", options.texts, options.layers, seed)
+    made = train(setting, options.texts, options.layers, seed)
+    theirs = {
+        "student": peer,
+        "seed": seed,
+        "texts": options.texts,
+        "seconds": round(made.seconds, 1),
+        "teacher_seconds": round(made.teacher_seconds, 1),
+    } | judge.score(made.model)
+    allowed = round(options.texts * made.seconds / ours["seconds"])
+    texts = min(allowed, len(setting.corpus.train))
+    if texts < allowed:
+        print(f"the corpus has {texts:,} texts, the peer's seconds would allow {allowed:,}")
+    more = run_ours(setting, judge, "hubdistill, equal seconds", texts, options.layers, seed)
+    return [ours, theirs, more]
+
+
+def run_ours(setting: Setting, judge: Judge, name: str, texts: int, layers: int, seed: int) -> dict[str, Any]:
+    """With the recipe's defaults."""
+    student = recipe.LayerStudent(name="hubdistill", layers=layers, texts=texts)
+    model, seconds = setting.distil(student, seed=seed)
+    return {
+        "student": name,
+        "seed": seed,
+        "texts": texts,
+        "seconds": round(seconds, 1),
+        "teacher_seconds": round(setting.teacher_seconds(texts), 1),
+    } | judge.score(model)
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds, and the lowest and highest of each figure."""
+    mean = {key: round(statistics.mean(run[key] for run in runs), 4) for key in FIGURES}
+    spread = {key: [min(run[key] for run in runs), max(run[key] for run in runs)] for key in FIGURES}
+    return {"student": runs[0]["student"], **mean, "texts": round(mean["texts"]), "spread": spread}

@@ -1,0 +1,273 @@
+"""The benchmarks start, say what they need, and end with the agreed line; no figure is checked."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from hubdistill.students.layers import encoder_blocks
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+AGREED = {
+    "benchmark",
+    "measure",
+    "ours",
+    "peer",
+    "ratio",
+    "texts",
+    "seed",
+    "threads",
+    "machine",
+    "versions",
+    "results",
+}
+ON_TEXTS = [
+    "static_vs_model2vec",
+    "layers_vs_sentence_transformers",
+    "layers_vs_distil_trainer",
+    "teacher_pass",
+]
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a benchmark as its folder's scripts see each other."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    yield importlib.import_module
+    datasets.enable_progress_bars()
+    for path in BENCHMARKS.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture
+def how_good(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("how_good")
+
+
+@pytest.fixture
+def run(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """What a benchmark prints for some arguments."""
+
+    def printed(script: str, *arguments: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        load(script).main()
+        return capsys.readouterr().out
+
+    return printed
+
+
+@pytest.fixture
+def help_of(run: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
+    def text(script: str) -> str:
+        with pytest.raises(SystemExit, match="0"):
+            run(script, "--help")
+        return capsys.readouterr().out
+
+    return text
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made-up texts in the layout that the benchmarks read."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    letters = [" ".join(rng.choice(list("abcdefghij"), 8)) for _ in range(600)]
+    (folder / "train").mkdir()
+    for part, texts in (("one", letters[:250]), ("two", letters[250:500])):
+        with gzip.open(folder / "train" / f"en_{part}.txt.gz", "wt") as file:
+            file.write("\n".join(texts))
+    (folder / "sts").mkdir()
+    pairs = [f"{score % 6}\t{letters[score]}\t{letters[score + 20]}" for score in range(20)]
+    for part in ("dev", "test"):
+        (folder / "sts" / f"stsb-en-{part}.tsv").write_text(
+            "\n".join(["score\tsentence1\tsentence2", *pairs]) + "\n"
+        )
+    for name in ("cranfield", "cisi"):
+        ir = folder / "ir" / name
+        ir.mkdir(parents=True)
+        for kind, texts in (("corpus", letters[500:540]), ("queries", letters[540:550])):
+            rows = [json.dumps({"_id": str(place), "text": text}) for place, text in enumerate(texts)]
+            (ir / f"{kind}.jsonl").write_text("\n".join(rows) + "\n")
+        judged = [f"{query}\t{3 * query}\t1" for query in range(10)]
+        (ir / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("script", ON_TEXTS)
+def test_help_says_what_a_benchmark_needs(script: str, help_of: Callable[[str], str]) -> None:
+    text = help_of(script)
+    for needed in ("--texts", "--seed", "--data", "--teacher", "train/en_*.txt.gz", "licences"):
+        assert needed in text
+
+
+@pytest.mark.parametrize("script", ["static_vs_model2vec", "layers_vs_distil_trainer"])
+def test_help_says_how_to_get_the_peer(script: str, help_of: Callable[[str], str]) -> None:
+    text = help_of(script)
+    assert "--peer-python" in text
+    assert "pip install" in text
+
+
+def test_labels_ends_with_the_agreed_line(run: Callable[..., str]) -> None:
+    printed = run("labels", "--texts", "128", "--dimensions", "8", "16", "--seed", "3")
+    line = json.loads(printed.splitlines()[-1])
+    assert set(line) == AGREED
+    assert line["benchmark"] == "labels"
+    assert line["texts"] == 128
+    assert line["seed"] == 3
+    assert line["ratio"] == pytest.approx(line["peer"] / line["ours"], rel=0.01)
+    assert {row["dimensions"] for row in line["results"]} == {8, 16}
+    assert all(row["labels"] in printed for row in line["results"])
+
+
+def test_labels_counts_bytes_of_half_and_double_precision(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    labels = load("labels")
+    monkeypatch.setattr(labels, "BATCHES", 3)
+    rows = labels.measure(tmp_path, 1_000, 256, seed=0)
+    gigabytes = {row["labels"]: row["gigabytes"] for row in rows}
+    # 2 bytes a number and 16 of the text's hash, against 8 bytes a number.
+    assert gigabytes["cache"] == pytest.approx((2 * 256 + 16) / 1000, rel=0.05)
+    assert gigabytes["column of float lists"] == pytest.approx(8 * 256 / 1000, rel=0.05)
+
+
+def test_help_of_labels_says_that_it_needs_no_data(help_of: Callable[[str], str]) -> None:
+    assert "needs: nothing but disk" in help_of("labels")
+
+
+def test_a_folder_without_texts_is_told(run: Callable[..., str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no train/en_\*\.txt\.gz"):
+        run("teacher_pass", "--data", tmp_path)
+
+
+def test_the_peer_s_every_nth_layer_has_the_teacher_s_weights(
+    load: Callable[[str], ModuleType], tiny_teacher: SentenceTransformer, tiny_teacher_folder: Path
+) -> None:
+    student = load("layers_vs_sentence_transformers").every_nth_layer(
+        tiny_teacher, str(tiny_teacher_folder), 2
+    )
+    blocks, kept = encoder_blocks(tiny_teacher), encoder_blocks(student)
+    assert len(kept) == 2
+    for block, layer in zip(kept, (0, 2), strict=True):
+        for ours, theirs in zip(block.parameters(), blocks[layer].parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_peer_that_stops_is_told_with_its_last_words(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(SystemExit, match=r"(?s)the peer stopped at 'versions'.*no_such_peer"),
+        load("peer").Peer(None, "no_such_peer.py", tmp_path) as peer,
+    ):
+        peer.call("versions")
+
+
+def test_the_teacher_pass_gives_the_vectors_of_encode(
+    run: Callable[..., str], data: Path, tiny_teacher_folder: Path, tmp_path: Path
+) -> None:
+    printed = run(
+        "teacher_pass", "--texts", 200, "--data", data, "--teacher", tiny_teacher_folder, "--work", tmp_path
+    )
+    line = json.loads(printed.splitlines()[-1])
+    assert set(line) == AGREED | {"precision", "same_precision"}
+    same = next(row for row in line["results"] if row["pass"] == "teacher pass")
+    assert same["precision"] == "float32"
+    assert same["cosine_min"] > 0.9999
+
+
+def test_layers_are_compared_at_equal_texts_and_at_equal_seconds(
+    load: Callable[[str], ModuleType],
+    run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    data: Path,
+    tiny_teacher_folder: Path,
+    tmp_path: Path,
+) -> None:
+    comparison = load("comparison")
+    monkeypatch.setattr(comparison, "HELD_OUT", 0.3)
+    monkeypatch.setattr(comparison, "HELD_OUT_TEXTS", 40)
+    printed = run(
+        "layers_vs_sentence_transformers",
+        *("--texts", 100, "--layers", 2, "--seeds", 1),
+        *("--data", data, "--teacher", tiny_teacher_folder, "--work", tmp_path),
+    )
+    line = json.loads(printed.splitlines()[-1])
+    assert set(line) == AGREED | {"layers", "seeds", "seconds_ratio", "runs"}
+    teacher, equal_texts, peer, equal_seconds = line["results"]
+    assert teacher["overlap"] == 1
+    assert equal_texts["texts"] == peer["texts"] == 100
+    assert line["ours"] == equal_seconds["overlap"]
+    assert line["peer"] == peer["overlap"]
+    assert [run["seed"] for run in line["runs"]] == [1, 1, 1]
+
+
+def layers_line() -> dict[str, Any]:
+    row = {"stsb_test": 0.8, "cranfield": 0.5, "cisi": 0.4, "overlap": 0.7, "texts": 1000, "seconds": 60.0}
+    spread = {"spread": {"overlap": [0.69, 0.71]}}
+    return {
+        "benchmark": "layers_vs_sentence_transformers",
+        "layers": 3,
+        "seeds": [1, 2],
+        "seed": 1,
+        "texts": 1000,
+        "threads": 1,
+        "machine": "a processor, 2 cores, device cpu",
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "numpy": "2.4.6"},
+        "results": [
+            {"student": "teacher", "stsb_test": 0.82},
+            {"student": "hubdistill, equal texts", **row, **spread},
+        ],
+    }
+
+
+def test_the_section_says_figures_seeds_machine_and_versions(how_good: ModuleType) -> None:
+    section = how_good.how_good({"layers_vs_sentence_transformers": layers_line()})
+    assert "| hubdistill, equal texts | 1,000 | 0.8000 | 0.5000 | 0.4000 | 0.7000 | 60 |" in section
+    assert "| teacher |  | 0.8200 |" in section
+    assert "seeds 1, 2" in section
+    assert "0.690 to 0.710" in section
+    assert "a processor, 2 cores, device cpu, 1 thread; seed 1; python 3.11.7, torch 2.13.0." in section
+    assert "CPU" in section
+
+
+def test_write_replaces_what_is_between_the_markers_and_no_more(
+    how_good: ModuleType, run: Callable[..., str], tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "layers.json").write_text(json.dumps(layers_line()) + "\n")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{how_good.OPEN}\nold\n{how_good.CLOSE}\nafter\n")
+    for _ in range(2):
+        run("how_good", "--write", "--results", results, "--readme", readme)
+        section = how_good.how_good(how_good.read_results(results))
+        expected = f"before\n{how_good.OPEN}\n{section}{how_good.CLOSE}\nafter\n"
+        assert readme.read_text() == expected
+
+
+def test_a_readme_without_markers_is_left_alone(how_good: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="needs <!-- how-good -->"):
+        how_good.put("no markers", "section", Path("README.md"))
+
+
+def test_the_readme_agrees_with_the_results(how_good: ModuleType) -> None:
+    if not list(how_good.RESULTS.glob("*.json")):
+        pytest.skip("no results are committed")
+    readme = how_good.README.read_text(encoding="utf-8")
+    section = how_good.how_good(how_good.read_results(how_good.RESULTS))
+    assert how_good.put(readme, section, how_good.README) == readme
