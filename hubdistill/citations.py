@@ -56,9 +56,31 @@ CONJUGATE_GRADIENTS = """\
     year = {1952}
 }"""
 
+VOCABULARY_TRIMMING = """\
+@inproceedings{abdaoui-etal-2020-load,
+    title = {Load What You Need: Smaller Versions of Multilingual {BERT}},
+    author = {Abdaoui, Amine and Pradel, Camille and Sigel, Gr{\\'e}goire},
+    booktitle = {Proceedings of SustaiNLP: Workshop on Simple and Efficient Natural Language Processing},
+    year = {2020},
+    url = {https://arxiv.org/abs/2010.05609}
+}"""
+
+PROJECTION = """\
+@article{eckart1936approximation,
+    title = {The approximation of one matrix by another of lower rank},
+    author = {Eckart, Carl and Young, Gale},
+    journal = {Psychometrika},
+    volume = {1},
+    number = {3},
+    pages = {211--218},
+    year = {1936}
+}"""
+
 METHODS = {
     "layers": (DISTILLATION, LAYER_DROPPING),
     "static": (DISTILLATION, CONJUGATE_GRADIENTS),
+    "trimmed": (),
+    "model": (DISTILLATION,),
 }
 
 _BGE_M3 = """\
@@ -184,6 +206,8 @@ def citations(report: DistillationReport) -> tuple[Entry, ...]:
         ("hubdistill", [SENTENCE_TRANSFORMERS]),
         ("training.citations", training.citations if training else ()),
         ("hubdistill", METHODS[training.method] if training else ()),
+        ("hubdistill", [VOCABULARY_TRIMMING] if training and training.vocabulary else ()),
+        ("hubdistill", [PROJECTION] if training and training.projection else ()),
         (
             "hubdistill",
             (

@@ -47,7 +47,7 @@ students:
   - name: minilm-static
     kind: static
   - name: minilm-3-layers
-    layers: [0, 1, 5]
+    layers: [0, 4, 5]
     texts: 8000
 evaluation:
   retrieval:

@@ -1,8 +1,9 @@
 """Texts to vectors through a SentenceTransformer, in batches planned by length.
 
-The same vectors as `SentenceTransformer.encode`, several times quicker: texts are tokenised once and
-ahead of the model, sorted by their true token count and batched by a budget of tokens, so that next to
-nothing is spent on padding.
+The same vectors as `SentenceTransformer.encode`, sooner: texts are tokenised once and ahead of the model,
+sorted by their true token count and batched by a budget of tokens, so that next to nothing is spent on
+padding; and the model computes in bfloat16 where the processor does. `benchmarks/teacher_pass.py` says
+what each is worth.
 """
 
 from __future__ import annotations

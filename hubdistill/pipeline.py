@@ -26,15 +26,21 @@ from sentence_transformers import SentenceTransformer
 
 from hubdistill import atomic, corpus, report, training
 from hubdistill.card import check_owner, write_card
+from hubdistill.distilling import (
+    HELD_OUT_TEXTS,
+    Distiller,
+    check_start,
+    check_student,
+    load_start,
+    vectors_needed,
+)
 from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.hub import PushOutcome, preflight, push
 from hubdistill.hub.secrets import find_secrets
-from hubdistill.recipe import LayerStudent, Recipe, StaticStudent, dump_recipe
+from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe, dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
-from hubdistill.students.layers import count_layers, reduce_layers, select_layers
-from hubdistill.students.static import build_static_student
 from hubdistill.teacher import Teacher, embed, load_teacher, processes
 
 if TYPE_CHECKING:
@@ -42,8 +48,6 @@ if TYPE_CHECKING:
 
 MADE = "distilled.json"
 TEACHER_PASS = "teacher_pass.json"
-HELD_OUT_VECTORS = 2_000
-"""Held-out texts that the teacher embeds for choices made while distilling."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,11 @@ class Run:
                 self.recipe.corpus, self.folder / "corpus", base=self.recipe.folder, seed=self.recipe.seed
             )
 
+    @cached_property
+    def distiller(self) -> Distiller:
+        """Makes the students."""
+        return Distiller(self.recipe, self.teacher, self.corpus, self._vectors)
+
     def preflight(self, *, push: bool, token: str | None = None) -> None:
         """Find out now what would fail after hours of work.
 
@@ -115,8 +124,11 @@ class Run:
             HubDistillError: the first thing that stands in the way, in words that mend it.
         """
         for index, student in enumerate(self.recipe.students):
-            if isinstance(student, LayerStudent):
-                self._layers(index, student)
+            check_student(self.recipe, self.teacher, index, student)
+            if isinstance(student, ModelStudent):
+                start = load_start(self.recipe, self.teacher, index, student)
+                check_start(self.recipe, self.teacher, start, student.name)
+            if isinstance(student, LayerStudent | ModelStudent):
                 training.training_arguments(
                     self.recipe.training_of(student),
                     1,
@@ -255,46 +267,31 @@ class Run:
     @cached_property
     def _train_vectors(self) -> CachedRows:
         """Teacher vectors of as many training texts as the hungriest student needs."""
-        wanted = [len(self.corpus.train) if s.texts is None else s.texts for s in self.recipe.students]
-        return self._vectors(self.corpus.train.head(max(wanted)))
+        available = len(self.corpus.train)
+        wanted = max(vectors_needed(student, available) for student in self.recipe.students)
+        return self._vectors(self.corpus.train.head(wanted))
 
     @cached_property
     def _held_out_vectors(self) -> CachedRows:
-        return self._vectors(self.corpus.held_out.head(HELD_OUT_VECTORS))
+        return self._vectors(self.corpus.held_out.head(HELD_OUT_TEXTS))
 
-    def _layers(self, index: int, student: LayerStudent) -> tuple[int, ...]:
-        """Which of the teacher's layers a student keeps."""
-        return select_layers(
-            count_layers(self.teacher.model),
-            student.layers,
-            student.select,
-            student=student.name,
-            teacher=self.teacher.name,
-            index=index,
-        )
-
-    def _distill(self, index: int, student: LayerStudent | StaticStudent) -> Distilled:
-        fingerprint = self._fingerprint(student)
+    def _distill(self, index: int, student: AnyStudent) -> Distilled:
+        fingerprint = self._fingerprint(index, student)
         made = self._find(student.name)
         reused = made is not None and made.fingerprint == fingerprint
         if made is None or not reused:
-            texts = self.corpus.train.head(student.texts or len(self.corpus.train))
-            layers = None
-            if isinstance(student, LayerStudent):
-                layers = self._layers(index, student)
-                model, facts = self._train(student, layers, texts, self._work(student.name, fingerprint))
-            else:
-                model, facts = self._solve(student, texts)
+            new = self.distiller.make(index, student, self._work(student.name, fingerprint))
+            texts = self.corpus.train.head(new.facts.texts)
             made = Made(
                 fingerprint=fingerprint,
-                layers=layers,
-                parameters=sum(parameter.numel() for parameter in model.parameters()),
-                training=facts.model_copy(
+                layers=new.layers,
+                parameters=sum(parameter.numel() for parameter in new.model.parameters()),
+                training=new.facts.model_copy(
                     update={"samples": self._samples(texts), "teacher_seconds": self._teacher_seconds()}
                 ),
             )
             if processes().is_main_process:
-                self._save(student.name, model, made)
+                self._save(student.name, new.model, made)
             processes().wait_for_everyone()
         return Distilled(
             name=student.name,
@@ -302,39 +299,6 @@ class Run:
             parameters=made.parameters,
             seconds=made.training.seconds,
             reused=reused,
-        )
-
-    def _train(
-        self, student: LayerStudent, layers: tuple[int, ...], texts: TextTable, work: Path
-    ) -> tuple[SentenceTransformer, report.Training]:
-        model = reduce_layers(self.teacher.model, layers)
-        held_out = self.corpus.held_out.head(HELD_OUT_VECTORS)
-        facts = training.train(
-            model,
-            texts,
-            self._vectors(texts),
-            held_out_texts=held_out.texts(),
-            held_out_vectors=self._held_out_vectors[:],
-            settings=self.recipe.training_of(student),
-            folder=work,
-            seed=self.recipe.seed,
-            prompt=self.teacher.prompt,
-        )
-        kept = ", ".join(map(str, layers))
-        rule = "listed in the recipe" if isinstance(student.layers, tuple) else f"rule: {student.select}"
-        available = count_layers(self.teacher.model)
-        selection = f"layers {kept} of the teacher's {available}, counted from 0 ({rule})"
-        return model, facts.model_copy(update={"selection": selection})
-
-    def _solve(self, student: StaticStudent, texts: TextTable) -> tuple[SentenceTransformer, report.Training]:
-        held_out = self.corpus.held_out.head(HELD_OUT_VECTORS)
-        return build_static_student(
-            self.teacher.model,
-            texts,
-            self._vectors(texts),
-            held_out_texts=held_out.texts(),
-            held_out_targets=self._held_out_vectors[:],
-            settings=student,
         )
 
     def _samples(self, texts: TextTable) -> tuple[str, ...]:
@@ -371,7 +335,7 @@ class Run:
             return None
         return Made.model_validate_json(record.read_text(encoding="utf-8"))
 
-    def _fingerprint(self, student: LayerStudent | StaticStudent) -> str:
+    def _fingerprint(self, index: int, student: AnyStudent) -> str:
         """Digest of everything that a student depends on."""
         parts = {
             "teacher": [
@@ -384,7 +348,9 @@ class Run:
             "samples": self.recipe.card.samples,
             "seed": self.recipe.seed,
         }
-        if isinstance(student, LayerStudent):
+        if isinstance(student, ModelStudent):
+            parts["start"] = load_start(self.recipe, self.teacher, index, student).content
+        if isinstance(student, LayerStudent | ModelStudent):
             parts["training"] = self.recipe.training_of(student).model_dump(mode="json")
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

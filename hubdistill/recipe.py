@@ -129,11 +129,11 @@ class Corpus(Settings):
 
 
 class Training(Settings):
-    """How layer-reduced students are trained."""
+    """How students with layers are trained."""
 
     loss: Literal["cosine", "mse"] = "cosine"
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    batch_size: Annotated[int, Field(ge=1)] = 32
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the steps over which the learning rate rises."""
@@ -141,10 +141,27 @@ class Training(Settings):
     max_length: Annotated[int, Field(ge=8)] | None = None
     """Truncate training texts to so many tokens; the teacher's maximum when left out."""
     freeze_token_embeddings: bool = True
+    matryoshka: tuple[Positive, ...] = ()
+    """Train prefixes of so many dimensions as well, so that the student's vectors can be cut."""
     evaluations: Annotated[int, Field(ge=1)] = 4
     """How often the student is compared with the teacher on held-out texts; the best one is kept."""
     arguments: dict[str, Any] = {}
     """Further SentenceTransformerTrainingArguments, by their own names."""
+
+
+class Vocabulary(Settings):
+    """Which tokens a student keeps: a number of them, or a share of what the corpus says."""
+
+    tokens: Positive | None = None
+    """Keep so many, the special tokens among them."""
+    coverage: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Keep the fewest that make up this share of the corpus's tokens, repeats counted."""
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Vocabulary:
+        if (self.tokens is None) == (self.coverage is None):
+            raise ValueError("say either `tokens` (how many) or `coverage` (a share of the corpus)")
+        return self
 
 
 class LayerStudent(Settings):
@@ -154,8 +171,14 @@ class LayerStudent(Settings):
     name: Name
     layers: Annotated[int, Field(ge=1)] | Annotated[tuple[int, ...], Field(min_length=1)]
     """How many layers to keep, or which ones (counted from 0)."""
-    select: Literal["ends", "even", "first", "last"] = "ends"
-    """Which layers to keep when `layers` is a number."""
+    select: Literal["search", "ends", "even", "first", "last"] = "search"
+    """Which layers to keep when `layers` is a number; search asks the teacher's vectors."""
+    refit: bool = False
+    """Before training, solve the kept layers for what the others did; pays when texts are few (thousands)."""
+    vocabulary: Vocabulary | None = None
+    """Keep only some of the teacher's tokens; all of them when left out."""
+    dimensions: Positive | None = None
+    """Width of the student's vectors; the teacher's when left out."""
     texts: Annotated[int, Field(ge=1)] | None = None
     """Train on so many texts of the corpus; all of them when left out."""
     training: Training | None = None
@@ -174,9 +197,51 @@ class StaticStudent(Settings):
     """Conjugate-gradient iterations of each solve."""
     reweight: Annotated[int, Field(ge=0)] = 1
     """How often to solve again, at most, with weights that stand for the cosine objective."""
+    dimensions: Positive | None = None
+    """Width of the student's vectors; the teacher's when left out."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the table; bfloat16 halves the student's size."""
 
 
-Student = Annotated[LayerStudent | StaticStudent, Field(discriminator="kind")]
+class TrimmedStudent(Settings):
+    """The whole teacher with fewer tokens, fewer dimensions or both; nothing is trained."""
+
+    kind: Literal["trimmed"]
+    name: Name
+    vocabulary: Vocabulary | None = None
+    """Keep only some of the teacher's tokens; all of them when left out."""
+    dimensions: Positive | None = None
+    """Width of the student's vectors; the teacher's when left out."""
+    texts: Annotated[int, Field(ge=1)] | None = None
+    """Count tokens on so many texts of the corpus; on all of them when left out."""
+
+    @model_validator(mode="after")
+    def _something_is_less(self) -> TrimmedStudent:
+        if self.vocabulary is None and self.dimensions is None:
+            raise ValueError("a trimmed student says `vocabulary`, `dimensions` or both")
+        return self
+
+
+class ModelStudent(Settings):
+    """A student that starts from another model than the teacher, of any width and tokenizer."""
+
+    kind: Literal["model"]
+    name: Name
+    model: str
+    """A Hub id or a local folder."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; resolved to a commit and recorded."""
+    teacher_space: bool = True
+    """Speak in the teacher's vectors, through a projection saved with the student; if not, the
+    projection only serves training and the student keeps its own width."""
+    texts: Annotated[int, Field(ge=1)] | None = None
+    """Train on so many texts of the corpus; all of them when left out."""
+    training: Training | None = None
+    """What differs from the family's training settings."""
+
+
+AnyStudent = LayerStudent | StaticStudent | TrimmedStudent | ModelStudent
+Student = Annotated[AnyStudent, Field(discriminator="kind")]
 
 
 class SimilaritySet(DataSource):
@@ -318,7 +383,7 @@ class Recipe(Settings):
         """Folder that this run writes to."""
         return self._folder / self.output / self.name
 
-    def training_of(self, student: LayerStudent) -> Training:
+    def training_of(self, student: LayerStudent | ModelStudent) -> Training:
         """The family's training settings with the student's own changes."""
         changes = student.training.model_dump(exclude_unset=True) if student.training else {}
         return self.training.model_copy(update=changes)
@@ -458,6 +523,9 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "publish": Publish,
         "static": StaticStudent,
         "layers": LayerStudent,
+        "trimmed": TrimmedStudent,
+        "model": ModelStudent,
+        "vocabulary": Vocabulary,
     }
     for part in reversed(location[:-1]):
         if part in parents:

@@ -234,15 +234,66 @@ class TrainingLog(Fact):
     """Mean cosine to the teacher on held-out texts."""
 
 
+class Vocabulary(Fact):
+    """The tokens that a student keeps, and what they cover."""
+
+    tokens: int
+    available: int
+    """Tokens of the teacher."""
+    texts: int
+    """Training texts whose tokens were counted."""
+    coverage: float
+    """Share of these texts' tokens, repeats counted, that are kept."""
+    held_out_texts: int
+    held_out_coverage: float
+    """The same share of held-out texts' tokens."""
+    held_out_unchanged: float
+    """Share of the held-out texts whose tokens are all kept."""
+
+
+class Projection(Fact):
+    """The linear map by which a student has fewer dimensions than its teacher."""
+
+    dimensions: int
+    available: int
+    """Dimensions of the teacher."""
+    texts: int
+    """Texts whose teacher vectors it was fitted on."""
+    kept: float
+    """Share of these vectors' squared length that is left."""
+
+
+class Start(Fact):
+    """The model, other than the teacher, that a student starts from."""
+
+    name: str
+    """The Hub id, or the last part of a local folder's name."""
+    hub_id: str | None = None
+    revision: str
+    """Commit on the Hub, or `sha256:` of the weights of a local folder."""
+    license: str | None = None
+    dimensions: int
+    """Of its embeddings, before the projection."""
+
+
 class Training(Fact):
     """How the student was made."""
 
-    method: Literal["layers", "static"]
-    loss: str
-    """Class name, or the objective in words."""
+    method: Literal["layers", "static", "trimmed", "model"]
+    loss: str | None
+    """Class name, or the objective in words; None when nothing was trained."""
     loss_parameters: dict[str, Value] = {}
     selection: str | None = None
     """Which layers were kept and by what rule."""
+    vocabulary: Vocabulary | None = None
+    """None: all of the teacher's tokens, or those of the model that the student starts from."""
+    projection: Projection | None = None
+    start: Start | None = None
+    """None: the student starts as the teacher, or from nothing."""
+    teacher_space: bool | None = None
+    """For a student from another model: whether its vectors are of the teacher's space."""
+    matryoshka: tuple[int, ...] = ()
+    """Widths below the full one that its vectors can be cut to, because they were trained as well."""
     texts: int
     tokens: TokenCounts | None = None
     samples: tuple[str, ...] = ()

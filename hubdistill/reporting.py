@@ -74,7 +74,7 @@ def write_reports(
             created=datetime.now(UTC),
             student=subject.name,
             teacher=teacher.name,
-            base_model=teacher.base_model_id,
+            base_model=start.hub_id if (start := subject.training.start) else teacher.base_model_id,
             models={candidate.name: candidate.facts for candidate in (first, *others)},
             data=evidence.data,
             metrics=evidence.metrics,
@@ -123,6 +123,13 @@ def _load(subject: Subject, prompt: str | None, device: str | None) -> Candidate
         bytes=model_bytes(subject.folder),
         dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
     )
-    # A static student learned the prompt as part of the teacher's vectors; it takes none itself.
-    takes_prompt = facts.architecture.kind == "transformer"
-    return Candidate(subject.name, model, facts, prompt if takes_prompt else None)
+    # Others learned the prompt as part of the teacher's vectors, and take none or have one of their own.
+    takes_prompt = facts.architecture.kind == "transformer" and subject.training.start is None
+    return Candidate(
+        subject.name,
+        model,
+        facts,
+        prompt if takes_prompt else None,
+        teacher_space=subject.training.teacher_space is not False,
+        matryoshka=subject.training.matryoshka,
+    )

@@ -132,7 +132,7 @@ def results(report: DistillationReport, kind: Kind, model: str | None = None) ->
     found = []
     for name in metric_order(report, kind):
         for ours in report.find(name, model=model):
-            if ours.against is not None or report.data[ours.data].kind != kind:
+            if ours.against is not None or report.data[ours.data].kind != kind or is_cut(ours):
                 continue
             found.append(
                 Result(
@@ -175,7 +175,7 @@ def top_k_agreement(report: DistillationReport) -> list[Agreement]:
     found: dict[str, dict[Pair, dict[int, Measurement]]] = {}
     for m in report.measurements:
         k = m.parameters.get("k")
-        if m.against is None or not isinstance(k, int):
+        if m.against is None or not isinstance(k, int) or is_cut(m):
             continue
         pairs = found.setdefault(m.data, {})
         pair = (m.model, m.against)
@@ -189,6 +189,27 @@ def top_k_agreement(report: DistillationReport) -> list[Agreement]:
         by_pair = {pair: dict(sorted(pairs[pair].items())) for pair in order}
         agreements.append(Agreement(report.data[data], by_pair))
     return agreements
+
+
+def is_cut(m: Measurement) -> bool:
+    """Whether it was measured on vectors cut to fewer dimensions."""
+    return "dimensions" in m.parameters
+
+
+def truncations(report: DistillationReport) -> dict[int, list[Measurement]]:
+    """What was measured of the student at each number of dimensions, falling; the full one is first.
+
+    Every list has the same measures in the same order; empty when no vectors were cut.
+    """
+    cut = [m for m in report.measurements if m.model == report.student and is_cut(m)]
+    found: dict[int, list[Measurement]] = {}
+    for m in cut:
+        found.setdefault(int(m.parameters["dimensions"] or 0), []).append(m)
+    if not found:
+        return {}
+    whole = [_whole(report, m) for m in next(iter(found.values()))]
+    full = student_model(report).architecture.dimensions
+    return {full: whole, **{width: found[width] for width in sorted(found, reverse=True)}}
 
 
 def speed_ups(report: DistillationReport, model: str | None = None) -> list[SpeedUp]:
@@ -220,6 +241,14 @@ def speed_ups(report: DistillationReport, model: str | None = None) -> list[Spee
 def unique(items: Iterable[T]) -> list[T]:
     """Items without repeats, in order."""
     return list(dict.fromkeys(items))
+
+
+def _whole(report: DistillationReport, cut: Measurement) -> Measurement:
+    """The same measurement on the whole vectors."""
+    others = {name: value for name, value in cut.parameters.items() if name != "dimensions"}
+    found = report.find(cut.metric, model=cut.model, data=cut.data, **others)
+    first = next((m for m in found if m.against == cut.against and not is_cut(m)), None)
+    return known(first, f"measurements: {cut.metric} of {cut.model} on {cut.data} at full width")
 
 
 def _is_throughput(report: DistillationReport, m: Measurement) -> bool:

@@ -88,7 +88,9 @@ def processes() -> PartialState:
     return PartialState(cpu=several and not torch.accelerator.is_available())
 
 
-def load_teacher(settings: recipe.Teacher, *, base: Path, device: str | None = None) -> Teacher:
+def load_teacher(
+    settings: recipe.Teacher, *, base: Path, device: str | None = None, field: str = "teacher"
+) -> Teacher:
     """Load a teacher from a local folder or the Hub.
 
     Weights come in float32, the precision of reference, unless the recipe says bfloat16.
@@ -97,22 +99,28 @@ def load_teacher(settings: recipe.Teacher, *, base: Path, device: str | None = N
         settings: the recipe's `teacher`.
         base: the folder that a relative path starts from.
         device: where to put the model; the best one there is when None.
+        field: where the recipe has the settings. A model that is no teacher may be a plain encoder: it is
+            to be trained, and gets mean pooling.
 
     Raises:
         TeacherError: it cannot be found, reached or loaded, or is not a sentence-transformers model.
     """
     _check_device(device)
+    who = "the teacher" if field == "teacher" else "the model"
+    needed = ("modules.json",) if field == "teacher" else ("modules.json", "config.json")
     folder = base / Path(settings.model).expanduser()
     local = folder.is_dir()
     if folder.is_file():
-        raise TeacherError(f"{folder} is a file; teacher.model names a folder or a Hub id")
+        raise TeacherError(f"{folder} is a file; {field}.model names a folder or a Hub id")
     if local:
-        _require_modules(folder)
+        if not any((folder / name).is_file() for name in needed):
+            raise TeacherError(f"{folder} {_not_ours(needed)}")
         location, commit = str(folder), None
         weights, content = _digests(folder)
         readme: Path | None = folder / "README.md"
     else:
-        location, commit = settings.model, _commit(settings, folder)
+        snapshot = _snapshot(settings, folder, needed, who, field)
+        location, commit = settings.model, snapshot.name
         weights = content = commit
         readme = _hub_readme(settings.model, commit)
     state = processes()
@@ -127,12 +135,12 @@ def load_teacher(settings: recipe.Teacher, *, base: Path, device: str | None = N
             model_kwargs={"dtype": "bfloat16" if settings.dtype == "bfloat16" else "float32"},
         )
     except Exception as error:  # A model folder can be wrong in as many ways as there are loaders.
-        remedy = (
-            ""
-            if settings.trust_remote_code or "trust_remote_code" not in str(error)
-            else ("; it brings its own code: read it, then set teacher.trust_remote_code: true")
-        )
-        raise TeacherError(f"the teacher {settings.model!r} cannot be loaded: {error}{remedy}") from error
+        remedy = ""
+        if "trust_remote_code" in str(error) and field != "teacher":
+            remedy = "; it brings its own code, and a student must load without any: choose another model"
+        elif "trust_remote_code" in str(error) and not settings.trust_remote_code:
+            remedy = "; it brings its own code: read it, then set teacher.trust_remote_code: true"
+        raise TeacherError(f"{who} {settings.model!r} cannot be loaded: {error}{remedy}") from error
     if settings.max_length:
         _set_max_length(model, settings)
     limit = model.max_seq_length
@@ -140,7 +148,7 @@ def load_teacher(settings: recipe.Teacher, *, base: Path, device: str | None = N
     languages = declared.get("language") or []
     return Teacher(
         model=model.eval(),
-        folder=folder if local else _snapshot(settings.model, weights),
+        folder=folder if local else snapshot,
         name=(settings.hub_id or folder.resolve().name) if local else settings.model,
         revision=weights,
         content=content,
@@ -229,15 +237,13 @@ def _take_labels(teacher: Teacher, labels: LabelColumn, cache: EmbeddingCache) -
     cache.flush()
 
 
-def _require_modules(folder: Path) -> None:
-    if not (folder / "modules.json").is_file():
-        raise TeacherError(f"{folder} {_NOT_OURS}")
-
-
-_NOT_OURS = (
-    "has no modules.json, so it is not a sentence-transformers model and its pooling is unknown; "
-    "load it with SentenceTransformer(modules=[...]), save it to a folder, and name that folder"
-)
+def _not_ours(needed: tuple[str, ...]) -> str:
+    if len(needed) > 1:
+        return f"has neither {' nor '.join(needed)}, so it is not a model that can be loaded"
+    return (
+        "has no modules.json, so it is not a sentence-transformers model and its pooling is unknown; "
+        "load it with SentenceTransformer(modules=[...]), save it to a folder, and name that folder"
+    )
 
 
 def _check_device(device: str | None) -> None:
@@ -251,53 +257,63 @@ def _check_device(device: str | None) -> None:
         ) from error
 
 
-def _modules_file(name: str, revision: str | None) -> Path:
-    """A Hub model's modules.json, from the local cache where the Hub cannot be reached.
+def _cached_file(name: str, file: str, revision: str | None) -> Path:
+    """A file of a Hub model, from the local cache where the Hub cannot be reached.
 
     The Hub is asked before the download, which would go on trying an unreachable one for half a minute.
     """
     try:
-        get_hf_file_metadata(hf_hub_url(name, "modules.json", revision=revision))
+        get_hf_file_metadata(hf_hub_url(name, file, revision=revision))
     except (ConnectError, TimeoutException, OfflineModeIsEnabled):
-        return Path(hf_hub_download(name, "modules.json", revision=revision, local_files_only=True))
+        return Path(hf_hub_download(name, file, revision=revision, local_files_only=True))
     except HfHubHTTPError:
         pass  # The download tells the reasons apart, and knows what is in the cache.
-    return Path(hf_hub_download(name, "modules.json", revision=revision))
+    return Path(hf_hub_download(name, file, revision=revision))
 
 
-def _commit(settings: recipe.Teacher, folder: Path) -> str:
-    """The commit of a Hub model, online or from the local cache."""
+def _first_file(name: str, files: tuple[str, ...], revision: str | None) -> Path:
+    """The first of some files that a Hub model has."""
+    for file in files[:-1]:
+        try:
+            return _cached_file(name, file, revision)
+        except EntryNotFoundError:  # Also what is not in the cache of a machine without a network.
+            continue
+    return _cached_file(name, files[-1], revision)
+
+
+def _snapshot(settings: recipe.Teacher, folder: Path, needed: tuple[str, ...], who: str, field: str) -> Path:
+    """The folder of a Hub model in the local cache; its name is the commit."""
     name = settings.model
     try:
-        found = _modules_file(name, settings.revision)
+        found = _first_file(name, needed, settings.revision)
     except GatedRepoError as error:
         raise TeacherError(
-            f"the teacher {name!r} is gated: ask for access on its page, then run `hf auth login`"
+            f"{who} {name!r} is gated: ask for access on its page, then run `hf auth login`"
         ) from error
     except RepositoryNotFoundError as error:
         raise TeacherError(
-            f"there is no model {name!r} on the Hub (nor a folder {folder}); check teacher.model, "
+            f"there is no model {name!r} on the Hub (nor a folder {folder}); check {field}.model, "
             "or run `hf auth login` if it is private"
         ) from error
     except RevisionNotFoundError as error:
         raise TeacherError(
-            f"{name!r} has no revision {settings.revision!r}; check teacher.revision"
+            f"{name!r} has no revision {settings.revision!r}; check {field}.revision"
         ) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise TeacherError(
-            f"the teacher {name!r} is neither in the local cache nor a folder ({folder}), and "
-            "the Hub cannot be reached; connect, or name a folder in teacher.model"
+            f"{who} {name!r} is neither in the local cache nor a folder ({folder}), and "
+            f"the Hub cannot be reached; connect, or name a folder in {field}.model"
         ) from error
     except EntryNotFoundError as error:
-        raise TeacherError(f"{name} {_NOT_OURS}") from error
+        raise TeacherError(f"{name} {_not_ours(needed)}") from error
     except HFValidationError as error:
         raise TeacherError(
-            f"there is no folder {folder}, and {name!r} is no Hub id; check teacher.model"
+            f"there is no folder {folder}, and {name!r} is no Hub id; check {field}.model"
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise TeacherError(f"the teacher {name!r} cannot be fetched: {error}") from error
+        raise TeacherError(f"{who} {name!r} cannot be fetched: {error}") from error
     # The Hub's cache keeps files under snapshots/<commit>/.
-    return found.parent.name
+    return found.parent
 
 
 def _hub_readme(name: str, commit: str) -> Path | None:
@@ -323,11 +339,6 @@ def _front_matter(readme: Path | None) -> dict[str, Any]:
 def weights_digest(folder: Path) -> str:
     """`sha256:` of a model folder's weights; of a single file, the checksum that the Hub shows."""
     return _digests(folder)[0]
-
-
-def _snapshot(repo_id: str, commit: str) -> Path:
-    """Folder in the Hub's cache that a teacher was just loaded from."""
-    return Path(hf_hub_download(repo_id, "modules.json", revision=commit, local_files_only=True)).parent
 
 
 def _digests(folder: Path) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Whole reports for tests, with the geometry of published models and invented scores.
 
-from sample_report import bge_m3_report, mxbai_report, static_report
+from sample_report import bge_m3_report, mxbai_report, other_model_report, static_report, trimmed_report
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from hubdistill.report import (
     Measurement,
     Metric,
     Model,
+    Projection,
     QuickStart,
     SimilarityPoints,
     Source,
+    Start,
     TokenCounts,
     Training,
     TrainingLog,
     Value,
+    Vocabulary,
 )
 
 METRICS = {
@@ -334,6 +337,123 @@ def static_report() -> DistillationReport:
         training=training,
         corpus=_corpus("en"),
         owner=Card(license="apache-2.0", language=("en",)),
+    )
+
+
+def trimmed_report() -> DistillationReport:
+    """BAAI/bge-m3 with a quarter of its tokens and dimensions, untrained."""
+    teacher = _model("teacher", "BAAI/bge-m3", _xlm_roberta_large(24), license="mit", languages=())
+    whole = _xlm_roberta_large(24)
+    removed = (250_002 - 60_000) * 1024
+    student = _model(
+        "student",
+        "bge-m3-trimmed",
+        whole.model_copy(
+            update={
+                "vocabulary": 60_000,
+                "dimensions": 256,
+                "parameters": whole.parameters - removed + 1024 * 256,
+                "embedding_parameters": whole.embedding_parameters - removed,
+                "dump": _dump("XLMRobertaModel", 24, 60_000, 1024, 4096),
+            }
+        ),
+    )
+    training = Training(
+        method="trimmed",
+        loss=None,
+        texts=98_500,
+        samples=("A man is playing a guitar.", "Wasser kocht bei 100 °C."),
+        hyperparameters={},
+        vocabulary=Vocabulary(
+            tokens=60_000,
+            available=250_002,
+            texts=98_500,
+            coverage=0.9987,
+            held_out_texts=2_000,
+            held_out_coverage=0.9962,
+            held_out_unchanged=0.9415,
+        ),
+        projection=Projection(dimensions=256, available=1024, texts=98_500, kept=0.9312),
+        seconds=31.4,
+        teacher_seconds=2740.0,
+    )
+    return _report(
+        models={student.name: student, teacher.name: teacher},
+        base_model=teacher.name,
+        sets={"stsb": STSB},
+        qualities={teacher.name: 0.8487, student.name: 0.8431},
+        closeness={},
+        rates={teacher.name: 31.4, student.name: 31.9},
+        agreement={(student.name, teacher.name): 0.871},
+        training=training,
+        corpus=_corpus("en", "de"),
+        owner=Card(language=("en", "de")),
+    )
+
+
+def other_model_report() -> DistillationReport:
+    """A MiniLM that learned to speak the space of BAAI/bge-m3, in prefixes as well."""
+    teacher = _model("teacher", "BAAI/bge-m3", _xlm_roberta_large(24), license="mit", languages=())
+    student = _model(
+        "student",
+        "minilm-bge-m3",
+        Architecture(
+            kind="transformer",
+            family="bert",
+            layers=6,
+            hidden_size=384,
+            attention_heads=12,
+            feed_forward=1536,
+            vocabulary=30_522,
+            positions=512,
+            max_length=256,
+            dimensions=1024,
+            pooling="mean",
+            normalized=True,
+            similarity="cosine",
+            parameters=22_713_216 + 384 * 1024,
+            embedding_parameters=11_917_824,
+            dump=_dump("BertModel", 6, 30_522, 384, 1536),
+        ),
+    )
+    training = _layer_training(SELECTION, texts=150_000).model_copy(
+        update={
+            "method": "model",
+            "loss": "MatryoshkaLoss",
+            "loss_parameters": {"loss": "EmbedDistillLoss", "matryoshka_dims": "(1024, 256, 128)"},
+            "selection": None,
+            "start": Start(
+                name="sentence-transformers/all-MiniLM-L6-v2",
+                hub_id="sentence-transformers/all-MiniLM-L6-v2",
+                revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
+                license="apache-2.0",
+                dimensions=384,
+            ),
+            "teacher_space": True,
+            "matryoshka": (128, 256),
+        }
+    )
+    report = _report(
+        models={student.name: student, teacher.name: teacher},
+        base_model=teacher.name,
+        sets={"stsb": STSB},
+        qualities={teacher.name: 0.8487, student.name: 0.8112},
+        closeness={student.name: 0.8934},
+        rates={teacher.name: 31.4, student.name: 402.0},
+        agreement={(student.name, teacher.name): 0.612},
+        training=training,
+        corpus=_corpus("en"),
+        owner=Card(license="apache-2.0", language=("en",)),
+    )
+    cut = [
+        m.model_copy(update={"value": round(m.value - lower, 4), "parameters": {**m.parameters, **width}})
+        for width, lower in (({"dimensions": 128}, 0.031), ({"dimensions": 256}, 0.012))
+        for m in report.measurements
+        if m.model == student.name
+        and (m.metric == "spearman_cosine" or (m.metric == "precision_at_k" and m.parameters["k"] == 10))
+    ]
+    return report.model_copy(
+        update={"base_model": training.start.hub_id, "measurements": (*report.measurements, *cut)}
     )
 
 

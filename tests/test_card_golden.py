@@ -10,7 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sample_report import bge_m3_report, mxbai_report, static_report
+from sample_report import (
+    bge_m3_report,
+    mxbai_report,
+    other_model_report,
+    static_report,
+    trimmed_report,
+)
 
 from hubdistill.card import render_card
 from hubdistill.figures import planned_figures
@@ -21,7 +27,13 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.mark.parametrize(
     ("name", "make"),
-    [("bge_m3_layers", bge_m3_report), ("mxbai_layers", mxbai_report), ("static", static_report)],
+    [
+        ("bge_m3_layers", bge_m3_report),
+        ("mxbai_layers", mxbai_report),
+        ("static", static_report),
+        ("trimmed", trimmed_report),
+        ("other_model", other_model_report),
+    ],
 )
 def test_card_is_as_reviewed(name: str, make: Callable[[], DistillationReport]) -> None:
     report = make()

@@ -141,6 +141,14 @@ def test_dump_writes_what_was_set_and_reads_back_equal() -> None:
             "students.0.rigde: unknown key; did you mean `ridge`?",
         ),
         (
+            {"students": [{"name": "a", "kind": "model", "model": "b", "teacher_spcae": False}]},
+            "students.0.teacher_spcae: unknown key; did you mean `teacher_space`?",
+        ),
+        (
+            {"students": [{"name": "a", "kind": "trimmed", "vocabulary": {"token": 9}}]},
+            "students.0.vocabulary.token: unknown key; did you mean `tokens`?",
+        ),
+        (
             {"students": [{"name": "a", "layers": 3, "training": {"epoch": 1}}]},
             "students.0.training.epoch: unknown key; did you mean `epochs`?",
         ),
@@ -181,7 +189,26 @@ def test_every_problem_is_told_at_once() -> None:
         ({"students": {"name": "a"}}, "students: expected a list"),
         ({"students": [{"name": "a", "layers": []}]}, "students.0.layers: expected at least one item"),
         ({"students": [{"name": "a", "layers": "two"}]}, "students.0.layers: expected a whole number"),
-        ({"students": [{"name": "a", "kind": "tiny"}]}, "`kind` is one of 'layers', 'static', not 'tiny'"),
+        (
+            {"students": [{"name": "a", "kind": "tiny"}]},
+            "`kind` is one of 'layers', 'static', 'trimmed', 'model', not 'tiny'",
+        ),
+        ({"students": [{"name": "a", "kind": "trimmed"}]}, "`vocabulary`, `dimensions` or both"),
+        ({"students": [{"name": "a", "kind": "model"}]}, "students.0.model: missing"),
+        (
+            {"students": [{"name": "a", "layers": 2, "vocabulary": {}}]},
+            "students.0.vocabulary: say either `tokens`",
+        ),
+        (
+            {"students": [{"name": "a", "layers": 2, "vocabulary": {"tokens": 9, "coverage": 0.9}}]},
+            "students.0.vocabulary: say either `tokens`",
+        ),
+        (
+            {"students": [{"name": "a", "layers": 2, "vocabulary": {"coverage": 99}}]},
+            "students.0.vocabulary.coverage",
+        ),
+        ({"students": [{"name": "a", "layers": 2, "dimensions": 0}]}, "students.0.dimensions"),
+        ({"training": {"matryoshka": [0]}}, "training.matryoshka.0"),
         ({"students": [{"name": "a--b", "layers": 2}]}, "students.0.name: a name is letters, digits"),
         ({"students": [{"name": "a.", "layers": 2}]}, "students.0.name: a name is letters, digits"),
         ({"card": {"language": "en"}}, "card.language: expected a list"),

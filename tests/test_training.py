@@ -10,11 +10,13 @@ import pytest
 import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 
 from hubdistill import recipe
 from hubdistill.errors import RecipeError, TrainingError
 from hubdistill.students.layers import encoder_blocks, reduce_layers
 from hubdistill.training import (
+    LOSSES,
     LengthBucketSampler,
     TeacherAgreement,
     last_checkpoint,
@@ -70,7 +72,8 @@ def test_the_best_checkpoint_is_what_remains(tiny_teacher: SentenceTransformer, 
     student, facts = run_training(tiny_teacher, tmp_path)
     held_out = sentences(50, seed=1)
     best = max(line.teacher_cosine for line in facts.log if line.teacher_cosine is not None)
-    assert agreement(student, held_out, tiny_teacher.encode(held_out)) == pytest.approx(best, abs=1e-6)
+    # During training the student is compared in bfloat16 where the processor has it.
+    assert agreement(student, held_out, tiny_teacher.encode(held_out)) == pytest.approx(best, abs=1e-4)
     assert {line.step: line.teacher_cosine for line in facts.log}[facts.best_step] == best
 
 
@@ -83,6 +86,42 @@ def test_the_token_table_stays_frozen_and_the_layers_move(
     assert torch.equal(*tables)
     weights = [encoder_blocks(model)[0].output.dense.weight for model in (student, untrained)]
     assert not torch.equal(*weights)
+
+
+def test_prefixes_are_compared_with_prefixes_of_the_teachers_vectors(
+    tiny_teacher: SentenceTransformer, tmp_path: Path
+) -> None:
+    seen: list[torch.Tensor] = []
+    loss = LOSSES["cosine"](tiny_teacher)
+    original = loss.compute_loss_from_embeddings
+
+    def watch(embeddings: list[torch.Tensor], labels: list[torch.Tensor]) -> torch.Tensor:
+        seen.extend(labels)
+        return original(embeddings, labels)
+
+    loss.compute_loss_from_embeddings = watch
+    texts = sentences(6)
+    vectors = torch.from_numpy(tiny_teacher.encode(sentences(6, seed=2)))
+    whole = MatryoshkaLoss(tiny_teacher.eval(), loss, [8, 32])
+    value = whole([tiny_teacher.preprocess(texts)], vectors)
+    given = torch.from_numpy(tiny_teacher.encode(texts))
+    expected = sum(
+        1 - torch.nn.functional.cosine_similarity(given[:, :width], vectors[:, :width]).mean()
+        for width in (8, 32)
+    )
+    assert [label.shape[1] for label in seen] == [32, 8]
+    assert value.item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_a_student_trained_in_prefixes_says_so(tiny_teacher: SentenceTransformer, tmp_path: Path) -> None:
+    _, facts = run_training(tiny_teacher, tmp_path, epochs=1, matryoshka=[16, 8])
+    assert facts.loss == "MatryoshkaLoss"
+    assert facts.loss_parameters["loss"] == "EmbedDistillLoss"
+    assert facts.matryoshka == (8, 16)
+    assert [text.split("{")[1].split(",")[0] for text in facts.citations] == [
+        "kim2023embeddistill",
+        "kusupati2024matryoshka",
+    ]
 
 
 def test_private_arguments_stay_out_of_the_facts(tiny_teacher: SentenceTransformer, tmp_path: Path) -> None:

@@ -93,10 +93,13 @@ def quality_sentence(result: Result) -> str:
 def _origin(report: DistillationReport, name: str) -> str:
     student, teacher = student_model(report), teacher_model(report)
     ours, theirs = student.architecture, teacher.architecture
-    first = (
-        f"**{escape(name)}** maps texts to vectors of {count(ours.dimensions)} dimensions and was distilled "
-        f"from {model_name(teacher)}."
-    )
+    training = report.training
+    trimmed = training is not None and training.method == "trimmed"
+    first = f"**{escape(name)}** maps texts to vectors of {count(ours.dimensions)} dimensions"
+    if trimmed:
+        first += f". It is {model_name(teacher)} cut down, without training."
+    else:
+        first += f" and was distilled from {model_name(teacher)}."
     sizes = (
         f"{short_count(ours.parameters)} parameters (teacher: {short_count(theirs.parameters)}) and "
         f"{size(student.bytes)} on disk ({size(teacher.bytes)})"
@@ -108,9 +111,23 @@ def _origin(report: DistillationReport, name: str) -> str:
             f"It has {ours.layers} of the teacher's {theirs.layers} layers ({layer_list(ours.kept_layers)}, "
             f"counted from 0), {sizes}."
         )
+    elif training and training.start:
+        start = model_link(training.start.hub_id) if training.start.hub_id else escape(training.start.name)
+        what = f"It starts from {start} and has {ours.layers} layers (teacher: {theirs.layers}), {sizes}."
+    elif trimmed:
+        what = f"It has all of the teacher's {theirs.layers} layers, {sizes}."
     else:
         what = f"It has {ours.layers} layers (teacher: {theirs.layers}), {sizes}."
-    return f"{first} {what}"
+    parts = [first, what]
+    if training and (vocabulary := training.vocabulary):
+        parts.append(
+            f"It knows {count(vocabulary.tokens)} of the teacher's {count(vocabulary.available)} tokens, "
+            f"which make up {share(vocabulary.held_out_coverage)} of the tokens of held-out texts."
+        )
+    if training and training.matryoshka:
+        sizes = listed(map(count, training.matryoshka)).replace(" and ", " or ")
+        parts.append(f"Its vectors can be cut to {sizes} dimensions.")
+    return " ".join(parts)
 
 
 def _quality(report: DistillationReport) -> str:

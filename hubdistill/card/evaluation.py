@@ -37,6 +37,7 @@ from hubdistill.results import (
     student_model,
     teacher_model,
     top_k_agreement,
+    truncations,
     unique,
 )
 
@@ -55,6 +56,8 @@ class EvaluationPart:
     """Closeness of the student's vectors to the teacher's."""
     agreement: Markdown
     """Precision@k between top-k lists, one row a pair of models."""
+    truncation: Markdown
+    """The student with its vectors cut, one row a width."""
     speed: Markdown
     """Texts per second, student beside teacher."""
     family: Markdown
@@ -82,6 +85,7 @@ def evaluation_part(report: DistillationReport) -> EvaluationPart:
         retrieval=_quality_tables(report, "retrieval"),
         fidelity=_fidelity_table(report),
         agreement=_agreement_tables(report),
+        truncation=_truncation_table(report),
         speed=_speed_table(report),
         family=_family_table(report),
         data=_data_table(report),
@@ -113,6 +117,12 @@ def not_measured(report: DistillationReport) -> list[str]:
     if missing := [language for language in languages(report) if language not in seen]:
         gaps.append(f"Quality on judged data in {language_list(missing)}.")
     student = student_model(report).architecture
+    if student.dimensions != teacher_model(report).architecture.dimensions:
+        gaps.append("Cosine and squared error to the teacher's vectors: for two widths there are none.")
+    elif report.training and report.training.teacher_space is False:
+        gaps.append("Cosine and squared error to the teacher's vectors: they are of another space.")
+    if report.training and report.training.matryoshka and not truncations(report):
+        gaps.append("Vectors cut to fewer dimensions.")
     if student.max_length and student.max_length > 1024:
         longest = max((speed.tokens for speed in speed_ups(report)), default=0)
         gaps.append(
@@ -197,6 +207,20 @@ def _agreement_table(report: DistillationReport, agreement: Agreement) -> str:
     return f"{title}\n\n{table(('Pair', *(f'P@{k}' for k in agreement.ks)), rows, numbers_from=1)}"
 
 
+def _truncation_table(report: DistillationReport) -> Markdown:
+    widths = truncations(report)
+    if not widths:
+        return Markdown()
+    first = next(iter(widths.values()))
+    headings = ["Dimensions"]
+    for m in first:
+        k = m.parameters.get("k")
+        title = report.data[m.data].title
+        headings.append(f"P@{k} with teacher, {title}" if k else f"{report.metrics[m.metric].title}, {title}")
+    rows = [[count(width), *map(_scored, measured)] for width, measured in widths.items()]
+    return table(headings, rows, numbers_from=0)
+
+
 def _speed_table(report: DistillationReport) -> Markdown:
     speeds = speed_ups(report)
     if not speeds:
@@ -244,12 +268,14 @@ def _family_table(report: DistillationReport) -> Markdown:
         return Markdown()
     headline = headline_results(report)[:2]
     agreement = next(iter(top_k_agreement(report)), None)
+    widths = {model.architecture.dimensions for model in report.models.values()}
     rows = []
     for key in (report.student, *report.siblings, report.teacher):
         model = report.models[key]
         cells = [
             Markdown(f"**{_short(report, key)}**") if key == report.student else _short(report, key),
             str(layers_of(model.architecture)) if model.architecture.kind == "transformer" else "static",
+            *([count(model.architecture.dimensions)] if len(widths) > 1 else []),
             short_count(model.architecture.parameters),
             size(model.bytes),
         ]
@@ -263,7 +289,7 @@ def _family_table(report: DistillationReport) -> Markdown:
             cells.append(_bare(first) if first else NOT_MEASURED)
         cells.append(_family_speed(report, key))
         rows.append(cells)
-    headings = ["Model", "Layers", "Parameters", "Size"]
+    headings = ["Model", "Layers", *(["Dimensions"] if len(widths) > 1 else []), "Parameters", "Size"]
     headings += [result.data.title for result in headline]
     headings += [f"P@{agreement.ks[0]} with teacher"] if agreement else []
     headings += ["Speed-up"]

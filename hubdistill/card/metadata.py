@@ -22,7 +22,7 @@ from hubdistill.errors import CardError
 from hubdistill.numbers import listed
 from hubdistill.recipe import Card
 from hubdistill.report import DistillationReport, Measurement
-from hubdistill.results import metric_order, student_model, teacher_model, unique
+from hubdistill.results import is_cut, metric_order, student_model, teacher_model, unique
 
 LIBRARY = "sentence-transformers"
 PIPELINE = "sentence-similarity"
@@ -181,7 +181,7 @@ def _metrics(report: DistillationReport) -> list[str]:
 
 def _is_listed(report: DistillationReport, m: Measurement) -> bool:
     ours = m.model == report.student and m.against in (None, report.teacher)
-    return ours and report.data[m.data].kind in _TASKS
+    return ours and report.data[m.data].kind in _TASKS and not is_cut(m)
 
 
 def _model_index(report: DistillationReport, repo_id: str | None) -> list[dict[str, Any]]:

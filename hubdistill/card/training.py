@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hubdistill.card.text import Markdown, bullets, code, dataset_link, escape, fenced, folded, table
-from hubdistill.numbers import count, duration, layer_list, memory, score
+from hubdistill.numbers import count, duration, layer_list, listed, memory, score, share
 from hubdistill.report import CorpusFacts, DistillationReport, Source, Training, TrainingLog, Value
 
 SAMPLE_CHARACTERS = 200
@@ -92,6 +92,15 @@ def _method(report: DistillationReport, training: Training) -> Markdown:
             "The student has one vector for each token; a text's vector is their mean. The token vectors are "
             f"fitted to {texts}"
         )
+    elif training.method == "trimmed":
+        less = [("tokens", training.vocabulary), ("output dimensions", training.projection)]
+        fewer = listed(f"fewer {name}" for name, fact in less if fact)
+        text = f"The student is the teacher with {fewer}. Nothing was trained, and no labels are used."
+    elif training.start:
+        text = (
+            f"The student starts as {training.start.name} and is trained, together with a linear projection "
+            f"from its {training.start.dimensions} dimensions, to give {texts} {_after_training(training)}"
+        )
     elif student.kept_layers is None:
         text = f"The student is trained to give {texts}"
     else:
@@ -100,6 +109,15 @@ def _method(report: DistillationReport, training: Training) -> Markdown:
             f"layers and is trained to give {texts}"
         )
     return escape(text)
+
+
+def _after_training(training: Training) -> str:
+    if training.teacher_space:
+        return "The projection is part of the student, so that its vectors are of the teacher's space."
+    return (
+        "Of the projection, the student keeps only what changes similarities: its vectors have its own width "
+        "and the similarities that were trained, but are not of the teacher's space."
+    )
 
 
 def _sources(corpus: CorpusFacts | None) -> Markdown:
@@ -128,7 +146,7 @@ def _source(source: Source) -> Markdown:
 
 
 def _texts(corpus: CorpusFacts | None, training: Training) -> Markdown:
-    lines = [f"Training texts: {count(training.texts)}"]
+    lines = [f"{'Texts read' if training.loss is None else 'Training texts'}: {count(training.texts)}"]
     if training.tokens:
         tokens = training.tokens
         lines.append(
@@ -154,18 +172,45 @@ def _samples(training: Training) -> Markdown:
 
 
 def _objective(report: DistillationReport, training: Training) -> Markdown:
-    parameters = [f"{code(name)} = {code(_value(value))}" for name, value in training.loss_parameters.items()]
-    loss = f"Loss: {escape(training.loss)}"
-    lines: list[str] = [Markdown(f"{loss} with {', '.join(parameters)}" if parameters else loss)]
+    lines: list[str] = [_loss(training)]
     kept = report.models[report.student].architecture.kept_layers
     if training.selection is not None:
         lines.append(f"Selection: {training.selection}")
     elif kept is not None:
         lines.append(f"Selection: layers {layer_list(kept)}; the report does not say by what rule")
+    if vocabulary := training.vocabulary:
+        tokens, available = count(vocabulary.tokens), count(vocabulary.available)
+        lines.append(
+            f"Vocabulary: {tokens} of the teacher's {available} tokens, chosen by their frequency in "
+            f"{count(vocabulary.texts)} texts. They make up {share(vocabulary.coverage)} of these texts' "
+            f"tokens and {share(vocabulary.held_out_coverage)} of the tokens of "
+            f"{count(vocabulary.held_out_texts)} held-out texts; {share(vocabulary.held_out_unchanged)} of "
+            "the held-out texts need no other token"
+        )
+    if projection := training.projection:
+        lines.append(
+            f"Dimensions: {count(projection.dimensions)} of the teacher's {count(projection.available)}, a "
+            f"linear projection to the principal directions of {count(projection.texts)} teacher vectors "
+            f"(not centred), which has {share(projection.kept)} of their squared length"
+            + ("" if training.loss is None else "; it is the target, and trained on in the student")
+        )
+    if training.matryoshka:
+        sizes = listed(map(count, training.matryoshka))
+        lines.append(f"Prefixes trained as well: the first {sizes} dimensions")
     return bullets(lines)
 
 
+def _loss(training: Training) -> str:
+    if training.loss is None:
+        return "No loss: nothing was trained"
+    parameters = [f"{code(name)} = {code(_value(value))}" for name, value in training.loss_parameters.items()]
+    loss = f"Loss: {escape(training.loss)}"
+    return Markdown(f"{loss} with {', '.join(parameters)}" if parameters else loss)
+
+
 def _hyperparameters(training: Training) -> Markdown:
+    if training.loss is None:
+        return Markdown("None: nothing was trained.")
     text = _settings(training.hyperparameters) if training.hyperparameters else Markdown("All are defaults.")
     if training.all_hyperparameters:
         text = Markdown(f"{text}\n\n{folded('All hyperparameters', _settings(training.all_hyperparameters))}")
@@ -227,6 +272,10 @@ def _thinned(log: tuple[TrainingLog, ...]) -> list[TrainingLog]:
 
 
 def _time(training: Training) -> Markdown:
+    if training.method == "trimmed" and training.projection is None:
+        return escape(
+            f"Making the student took {duration(training.seconds)}; no teacher's vectors were needed."
+        )
     teacher = (
         f"teacher's vectors: {duration(training.teacher_seconds)}"
         if training.teacher_seconds is not None

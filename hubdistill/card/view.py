@@ -56,6 +56,8 @@ class QuickStartPart:
     install: Markdown
     code: Markdown
     output: Markdown
+    truncation: Markdown
+    """How to cut the vectors to widths that were trained; empty when none were."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,24 @@ def _quick_start(report: DistillationReport, model_id: str) -> QuickStartPart:
         install=fenced("pip install -U sentence-transformers", "bash"),
         code=fenced(snippet.replace("MODEL_ID", model_id), "python"),
         output=fenced(output, "text"),
+        truncation=_truncation(report, model_id),
+    )
+
+
+def _truncation(report: DistillationReport, model_id: str) -> Markdown:
+    sizes = report.training.matryoshka if report.training else ()
+    if not sizes:
+        return Markdown()
+    full = count(student_model(report).architecture.dimensions)
+    code = (
+        f'model = SentenceTransformer("{model_id}", truncate_dim={sizes[0]})\n'
+        f"embeddings = model.encode(sentences)  # {sizes[0]} dimensions"
+    )
+    words = " or ".join(map(count, sizes))
+    return Markdown(
+        f"Vectors of {words} instead of {full} dimensions, for a smaller and quicker index:\n\n"
+        f"{fenced(code, 'python')}\n\n"
+        "Cut vectors no longer have length 1; compare them by cosine, as `model.similarity` does."
     )
 
 
@@ -194,6 +214,12 @@ def _description(report: DistillationReport) -> Markdown:
             f"**Layers:** {made.layers} of the teacher's {teacher.architecture.layers}: "
             f"{layer_list(made.kept_layers)} (counted from 0)"
         )
+    training = report.training
+    if training and training.start and not training.start.hub_id:
+        lines.append(f"**Starts from:** {escape(training.start.name)}")
+    if training and training.vocabulary:
+        kept, available = training.vocabulary.tokens, training.vocabulary.available
+        lines.append(f"**Vocabulary:** {count(kept)} of the teacher's {count(available)} tokens")
     theirs = short_count(teacher.architecture.parameters)
     lines += [
         f"**Parameters:** {short_count(made.parameters)} (teacher: {theirs})",
@@ -201,7 +227,7 @@ def _description(report: DistillationReport) -> Markdown:
     if made.max_length:
         lines.append(f"**Maximum length:** {count(made.max_length)} tokens")
     lines += [
-        f"**Output dimensions:** {count(made.dimensions)}",
+        f"**Output dimensions:** {_dimensions(report)}",
         f"**Similarity function:** {escape(made.similarity)}",
     ]
     if found := languages(report):
@@ -210,6 +236,14 @@ def _description(report: DistillationReport) -> Markdown:
         lines.append(f"**Training data sets:** {', '.join(dataset_link(hub_id) for hub_id in hub_ids)}")
     lines.append(f"**Licence:** {escape(license_id(report))}")
     return bullets(Markdown(line) for line in lines)
+
+
+def _dimensions(report: DistillationReport) -> str:
+    ours, theirs = (model(report).architecture.dimensions for model in (student_model, teacher_model))
+    text = count(ours) if ours == theirs else f"{count(ours)} (teacher: {count(theirs)})"
+    if report.training and report.training.matryoshka:
+        text += f", can be cut to {' or '.join(map(count, report.training.matryoshka))}"
+    return text
 
 
 def _architecture(report: DistillationReport) -> ArchitecturePart:
@@ -269,21 +303,33 @@ def _use(report: DistillationReport) -> UsePart:
     scope.append("Generating text: the model gives vectors only.")
     if made.dimensions != teacher.architecture.dimensions:
         scope.append("An index built with the teacher: the vectors differ in width.")
+    elif report.training and report.training.teacher_space is False:
+        scope.append("An index built with the teacher: the vectors are of another space.")
     return UsePart(bullets(intended), bullets(scope), bullets(_limits(report)))
 
 
 def _limits(report: DistillationReport) -> list[str]:
     student, teacher = student_model(report), teacher_model(report)
     made, training = student.architecture, report.training
+    learned = "is cut" if training and training.method == "trimmed" else "learned"
     limits: list[str] = [
-        Markdown(f"It learned from {model_name(teacher)} and inherits the teacher's mistakes and biases.")
+        Markdown(f"It {learned} from {model_name(teacher)} and inherits the teacher's mistakes and biases.")
     ]
+    if training and training.start:
+        limits.append(f"So it may those of the model that it starts from, {training.start.name}.")
     if made.kind == "static":
         limits.append(
             "It knows neither word order nor context: 'dog bites man' and 'man bites dog' are the same to it."
         )
     elif made.max_length:
         limits.append(f"What comes after {count(made.max_length)} tokens is cut off.")
+    if training and training.vocabulary:
+        unchanged = share(training.vocabulary.held_out_unchanged)
+        limits.append(
+            "It reads words whose tokens it lacks in smaller pieces, or not at all, so texts in other "
+            "languages, scripts and subjects than those it was cut for suffer. Of held-out texts, "
+            f"{unchanged} are read as the teacher reads them."
+        )
     if training and training.tokens:
         tokens = training.tokens
         limits.append(
@@ -320,6 +366,15 @@ def _provenance(report: DistillationReport) -> Markdown:
             code(_short_revision(teacher.revision)),
         ),
     ]
+    if report.training and (start := report.training.start):
+        where = model_link(start.hub_id) if start.hub_id else escape(start.name)
+        rows.append(
+            (
+                Markdown(f"Starts from: {where}"),
+                start.license or "not declared",
+                code(_short_revision(start.revision)),
+            )
+        )
     for source in report.corpus.sources if report.corpus else ():
         where = dataset_link(source.hub_id) if source.hub_id else escape(source.name, 80)
         revision = code(source.revision[:12]) if source.revision else Markdown("not on the Hub")

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from hubdistill.data_sources import source_name
-from hubdistill.recipe import CorpusSource, LayerStudent, Recipe, StaticStudent
+from hubdistill.recipe import (
+    AnyStudent,
+    CorpusSource,
+    LayerStudent,
+    ModelStudent,
+    Recipe,
+    StaticStudent,
+    TrimmedStudent,
+)
 
 
 def plan(recipe: Recipe, *, push: bool) -> dict[str, str]:
@@ -27,12 +35,34 @@ def _source(source: CorpusSource) -> str:
     return f"{source_name(source)}{config}"
 
 
-def _student(student: LayerStudent | StaticStudent) -> str:
-    if isinstance(student, StaticStudent):
-        return f"{student.name} (static)"
-    if isinstance(student.layers, int):
-        return f"{student.name} ({student.layers} layers, {student.select})"
-    return f"{student.name} (layers {', '.join(map(str, student.layers))})"
+def _student(student: AnyStudent) -> str:
+    match student:
+        case StaticStudent():
+            parts = ["static"]
+            parts += [f"{student.dimensions} dimensions"] if student.dimensions else []
+            parts += [student.dtype] if student.dtype != "float32" else []
+        case ModelStudent():
+            parts = [f"from {student.model}"]
+            parts += [] if student.teacher_space else ["own width"]
+        case TrimmedStudent():
+            parts = ["all layers", *_less(student)]
+        case LayerStudent(layers=tuple() as layers):
+            parts = [f"layers {', '.join(map(str, layers))}", *_less(student)]
+        case LayerStudent():
+            parts = [f"{student.layers} layers", student.select, *_less(student)]
+    return f"{student.name} ({', '.join(parts)})"
+
+
+def _less(student: LayerStudent | TrimmedStudent) -> list[str]:
+    """What else a student has less of than its teacher."""
+    parts = []
+    if student.vocabulary and student.vocabulary.tokens is not None:
+        parts.append(f"{student.vocabulary.tokens:,} tokens")
+    elif student.vocabulary:
+        parts.append(f"tokens for {student.vocabulary.coverage:.1%} of the corpus")
+    if student.dimensions:
+        parts.append(f"{student.dimensions} dimensions")
+    return parts
 
 
 def _target(recipe: Recipe) -> str:

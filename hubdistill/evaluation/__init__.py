@@ -3,6 +3,7 @@
 fidelity.py       agreement with the teacher's embeddings
 similarity.py     correlation with human scores (STS)
 retrieval.py      agreement of top-k lists, and relevance where it was judged
+truncation.py     vectors cut to fewer dimensions
 speed.py          throughput
 significance.py   how sure each figure is
 vectors.py        every text embedded once for each model
@@ -24,6 +25,7 @@ from hubdistill.evaluation.retrieval import measure_retrieval, usable_k
 from hubdistill.evaluation.retrieval_set import held_out_retrieval, read_retrieval_set
 from hubdistill.evaluation.similarity import measure_similarity, read_similarity_set, similarity_points
 from hubdistill.evaluation.speed import measure_speed
+from hubdistill.evaluation.truncation import measure_truncation
 from hubdistill.evaluation.vectors import Vectors
 
 HELD_OUT, HELD_OUT_RETRIEVAL, SPEED = "held-out", "held-out-retrieval", "speed"
@@ -39,6 +41,10 @@ class Candidate:
     facts: report.Model
     prompt: str | None = None
     """Put before every text outside retrieval; the model's own default prompt when None."""
+    teacher_space: bool = True
+    """Whether its vectors, if they are as wide as the teacher's, are meant to be the same."""
+    matryoshka: tuple[int, ...] = ()
+    """Widths below its own that its vectors can be cut to."""
 
 
 @dataclass(frozen=True)
@@ -124,11 +130,23 @@ def evaluate(
         language=language,
     )
     findings.add_data(HELD_OUT, described)
-    measure_fidelity(findings, HELD_OUT, models[0], models[1:], texts)
+    apart = [candidate.name for candidate in candidates if not candidate.teacher_space]
+    measure_fidelity(findings, HELD_OUT, models[0], models[1:], texts, apart=apart)
     for similarity_set in pairs:
         measure_similarity(findings, models, similarity_set)
     for task in tasks:
         measure_retrieval(findings, models, task, k=settings.k, index=settings.index)
+    for candidate, model in zip(candidates, models, strict=True):
+        measure_truncation(
+            findings,
+            models[0],
+            model,
+            candidate.matryoshka,
+            pairs,
+            tasks[0],
+            k=min(usable_k(tasks[0], settings.k)),
+            index=settings.index,
+        )
     if settings.speed:
         named = [(candidate.name, candidate.model) for candidate in candidates]
         measure_speed(findings, SPEED, named, texts, settings.speed)

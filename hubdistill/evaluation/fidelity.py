@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -18,11 +18,18 @@ PAIRS = 5_000
 
 
 def measure_fidelity(
-    findings: Findings, data: str, teacher: Vectors, students: Sequence[Vectors], texts: Sequence[str]
+    findings: Findings,
+    data: str,
+    teacher: Vectors,
+    students: Sequence[Vectors],
+    texts: Sequence[str],
+    *,
+    apart: Collection[str] = (),
 ) -> None:
     """Measure every student against the teacher.
 
-    Cosine and MSE are left out for a student whose embeddings have another dimension than the teacher's.
+    Cosine and MSE are left out for a student whose embeddings have another dimension than the teacher's,
+    or are of a space of their own.
 
     Args:
         findings: is added to; defines `data`.
@@ -30,6 +37,7 @@ def measure_fidelity(
         teacher: the teacher's vectors.
         students: the students' vectors.
         texts: texts that no student was trained on, at least 3.
+        apart: names of students whose embeddings are not of the teacher's space.
 
     Raises:
         EvaluationError: a model gives all pairs of texts the same similarity.
@@ -41,7 +49,7 @@ def measure_fidelity(
     for student in students:
         embeddings = student.of(texts)
         figures: list[tuple[str, float, Statistic]] = []
-        if embeddings.shape == target.shape:
+        if embeddings.shape == target.shape and student.name not in apart:
             cosines = row_cosines(embeddings, target)
             errors = squared_errors(embeddings, target)
             figures = [

@@ -18,6 +18,7 @@ from hubdistill.results import (
     Result,
     SpeedUp,
     headline_results,
+    is_cut,
     speed_ups,
     student_model,
     teacher_model,
@@ -58,7 +59,8 @@ def summary(report: DistillationReport) -> Canvas:
 
 def _scatter(axes: Axes, report: DistillationReport, points: SimilarityPoints) -> None:
     axes.set_title("Predicted against reference similarity")
-    correlation = {m.model: m.value for m in report.find(_spearman(report), data=points.data)}
+    measured = report.find(_spearman(report), data=points.data)
+    correlation = {m.model: m.value for m in measured if not is_cut(m)}
     shown: list[tuple[str, str, Sequence[float], float, float]] = [
         (report.teacher, TEACHER, points.teacher, 30, 0.2),
         (report.student, STUDENT, points.student, 6, 0.5),

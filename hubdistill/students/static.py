@@ -25,6 +25,7 @@ from hubdistill import recipe, report
 from hubdistill.encoding import working_precision
 from hubdistill.errors import StudentError
 from hubdistill.progress import track
+from hubdistill.students.dimensions import ProjectedRows, check_dimensions, fit_projection
 from hubdistill.students.token_table import (
     Counts,
     Table,
@@ -60,7 +61,8 @@ def build_static_student(
     """Make a static student of a teacher whose vectors are known.
 
     The student is a StaticEmbedding and a Normalize, on the CPU, with the teacher's tokenizer. It takes
-    no prompts: the teacher's are part of the vectors that it learned.
+    no prompts: the teacher's are part of the vectors that it learned. With fewer dimensions than the
+    teacher it learns the teacher's vectors as `fit_projection` projects them.
 
     Args:
         teacher: asked for its vectors of single tokens only.
@@ -72,10 +74,16 @@ def build_static_student(
 
     Raises:
         CorpusTooSmallError: fewer texts than output dimensions.
-        StudentError: the teacher has no fast tokenizer.
+        StudentError: the teacher has no fast tokenizer, or no more dimensions than are asked for.
     """
     started = time.perf_counter()
     tokenizer = static_tokenizer(teacher)
+    projection = None
+    if settings.dimensions:
+        check_dimensions(settings.dimensions, targets[:1].shape[1], student=settings.name)
+        projection = fit_projection(targets, settings.dimensions)
+        targets = ProjectedRows(targets, projection, unit=True)
+        held_out_targets = projection(held_out_targets[:])
     counts = token_counts(tokenizer, texts)
     check_size(counts, targets)
     table, fit = fit_static(
@@ -88,8 +96,9 @@ def build_static_student(
         iterations=settings.iterations,
         reweight=settings.reweight,
     )
+    weights = torch.from_numpy(table).to(getattr(torch, settings.dtype))
     student = SentenceTransformer(
-        modules=[StaticEmbedding(tokenizer, embedding_weights=table), Normalize()],
+        modules=[StaticEmbedding(tokenizer, embedding_weights=weights), Normalize()],
         similarity_fn_name=teacher.similarity_fn_name,
         device="cpu",
         model_card_data=SentenceTransformerModelCardData(local_files_only=True),
@@ -108,6 +117,13 @@ def build_static_student(
             for solve, cosine in enumerate(fit.held_out_cosine)
         ),
         best_step=(1 + int(np.argmax(solves))) * fit.iterations,
+        projection=projection
+        and report.Projection(
+            dimensions=projection.weight.shape[0],
+            available=projection.weight.shape[1],
+            texts=projection.texts,
+            kept=projection.kept,
+        ),
         seconds=time.perf_counter() - started,
     )
 
@@ -166,7 +182,7 @@ def token_prior(
     alone *= (TOKEN_FREQUENCY / (TOKEN_FREQUENCY + frequency)).astype(np.float32)[:, None]
     width = alone.shape[1]
     gram = np.zeros((width, width))
-    cross = np.zeros((width, targets.shape[1]))
+    cross = np.zeros((width, targets[:1].shape[1]))
     weights = length_weights(counts)
     for rows in blocks_of(counts.shape[0]):
         sums = (counts[rows] @ alone) * weights[rows, None]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +46,11 @@ Counts: TypeAlias = scipy.sparse.csr_array
 
 
 class Vectors(Protocol):
-    """Vectors that are read a block of rows at a time: an array, a memory map, cached rows."""
+    """Vectors that are read a few rows at a time: an array, a memory map, cached rows."""
 
-    @property
-    def shape(self) -> tuple[int, ...]: ...
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, rows: slice, /) -> npt.NDArray[np.floating]: ...
+    def __getitem__(self, rows: Any, /) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def choose_ridge(
     ridges: tuple[float, ...] = RIDGES,
 ) -> tuple[float, tuple[tuple[float, float], ...]]:
     """Try ridges on a part of the texts; the one with the best held-out cosine, and all that were tried."""
-    part = slice(None, None, max(1, counts.shape[0] // max(RIDGE_TEXTS, targets.shape[1])))
+    part = slice(None, None, max(1, counts.shape[0] // max(RIDGE_TEXTS, targets[:1].shape[1])))
     some, their_targets = counts[part], targets[part]
     trials = []
     for ridge in ridges:
@@ -250,7 +249,7 @@ def _cosine_weights(counts: Counts, table: Table) -> Weights:
 
 def _right_hand_side(counts: Counts, targets: Vectors, weights: Weights) -> Table:
     """counts.T @ D @ targets, touching only the tokens of the texts in hand."""
-    product = np.zeros((counts.shape[1], targets.shape[1]), np.float32)
+    product = np.zeros((counts.shape[1], targets[:1].shape[1]), np.float32)
     for rows in blocks_of(counts.shape[0]):
         block = counts[rows]
         present, places = np.unique(block.indices, return_inverse=True)
@@ -266,7 +265,7 @@ def blocks_of(rows: int, size: int = _TEXTS) -> Iterator[slice]:
 
 
 def check_size(counts: Counts, targets: Vectors) -> None:
-    texts, dimensions = targets.shape
+    texts, dimensions = len(targets), targets[:1].shape[1]
     if counts.shape[0] != texts:
         raise ValueError(f"{counts.shape[0]} texts, but {texts} vectors")
     if texts < dimensions:

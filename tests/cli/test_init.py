@@ -24,7 +24,7 @@ def test_every_setting_in_its_comments_is_valid() -> None:
     shown = re.sub(r"^(\s*)# (?=\s*(- )?[a-z_0-9]+:|\s+-)", r"\1", "name:" + body, flags=re.MULTILINE)
     lines = [line for line in shown.splitlines() if not re.search(r": \.\.\.(\s|$)", line)]
     recipe = parse_recipe(yaml.safe_load("\n".join(lines)), folder=Path())
-    assert recipe.training.batch_size == 64
+    assert recipe.training.batch_size == 32
     assert recipe.publish.namespace == "my-name"
     assert recipe.evaluation.retrieval[0].folder == "my-search"
     assert recipe.corpus.sources[2].files == ("texts/*.jsonl",)

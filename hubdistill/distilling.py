@@ -1,0 +1,318 @@
+"""Making one student of each kind, and the facts about how it was made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize
+
+from hubdistill import recipe, report, training
+from hubdistill.corpus import Corpus
+from hubdistill.embedding_cache import CachedRows
+from hubdistill.errors import CardError, StudentError
+from hubdistill.students import dimensions, other_model
+from hubdistill.students.dimensions import ProjectedRows, Projection
+from hubdistill.students.layer_refit import REFIT_TEXTS, refit_layers
+from hubdistill.students.layer_search import SEARCH_TEXTS, search_layers
+from hubdistill.students.layers import count_layers, reduce_layers, select_layers
+from hubdistill.students.static import build_static_student
+from hubdistill.students.vocabulary import choose_tokens, measure_coverage, trim_vocabulary
+from hubdistill.teacher import Teacher
+from hubdistill.text_table import TextTable
+
+HELD_OUT_TEXTS = 2_000
+"""Held-out texts for choices made while distilling, and to measure what a vocabulary covers."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student that was just made."""
+
+    model: SentenceTransformer
+    facts: report.Training
+    layers: tuple[int, ...] | None = None
+    """The teacher's layers that it keeps, counted from 0; None for other kinds of students."""
+
+
+@dataclass(frozen=True)
+class Distiller:
+    """What all students of a family are made of.
+
+    Args:
+        family: the recipe.
+        teacher: whose students they are.
+        corpus: the texts.
+        vectors: gives the teacher's vectors of some of them.
+    """
+
+    family: recipe.Recipe
+    teacher: Teacher
+    corpus: Corpus
+    vectors: Callable[[TextTable], CachedRows]
+
+    def make(self, index: int, student: recipe.AnyStudent, work: Path) -> Student:
+        """Make one student.
+
+        Args:
+            index: its place in the recipe.
+            student: what is asked for.
+            work: a folder for checkpoints; a run that finds some there goes on from them.
+        """
+        texts = self.corpus.train.head(student.texts or len(self.corpus.train))
+        match student:
+            case recipe.LayerStudent():
+                return self._reduce(index, student, texts, work)
+            case recipe.StaticStudent():
+                return self._solve(student, texts)
+            case recipe.TrimmedStudent():
+                return self._trim(student, texts)
+            case recipe.ModelStudent():
+                return self._retrain(index, student, texts, work)
+
+    def _reduce(self, index: int, student: recipe.LayerStudent, texts: TextTable, work: Path) -> Student:
+        teacher = self.teacher
+        layers = self._choose_layers(index, student, texts)
+        model = reduce_layers(teacher.model, layers)
+        if student.refit:
+            sample = texts.texts(0, REFIT_TEXTS)
+            if not refit_layers(model, teacher.model, layers, sample, prompt=teacher.prompt):
+                raise StudentError(
+                    f"the layers of {teacher.name} do not end in a linear map that could be solved; take "
+                    f"students[{index}].refit out of the recipe"
+                )
+        model, vocabulary = self._with_vocabulary(model, student, texts)
+        vectors: training.Vectors = self.vectors(texts)
+        held_out = self._held_out_vectors
+        projection = None
+        if student.dimensions:
+            projection = dimensions.fit_projection(vectors, student.dimensions)
+            dimensions.add_projection(model, projection.weight)
+            unit = isinstance(model[-1], Normalize)
+            vectors = ProjectedRows(vectors, projection, unit)
+            held_out = projection(held_out, unit=unit)
+        facts = self._train(model, student, texts, vectors, held_out, work, teacher.prompt)
+        kept = ", ".join(map(str, layers))
+        rule = "listed in the recipe" if isinstance(student.layers, tuple) else f"rule: {student.select}"
+        selection = f"layers {kept} of the teacher's {count_layers(teacher.model)}, counted from 0 ({rule})"
+        if student.refit:
+            selection += ", solved to stand in for the others before training"
+        found = {"selection": selection, "vocabulary": vocabulary, "projection": self._fact(projection)}
+        return Student(model, facts.model_copy(update=found), layers)
+
+    def _choose_layers(self, index: int, student: recipe.LayerStudent, texts: TextTable) -> tuple[int, ...]:
+        teacher = self.teacher
+        available = count_layers(teacher.model)
+        if isinstance(student.layers, int) and student.select == "search" and student.layers < available:
+            width = teacher.model.get_embedding_dimension() or 0
+            texts = texts.head(max(SEARCH_TEXTS, 2 * width))
+            vectors = self.vectors(texts)[:].astype(np.float32)
+            return search_layers(teacher.model, student.layers, texts, vectors, prompt=teacher.prompt)
+        strategy = "ends" if student.select == "search" else student.select
+        return select_layers(
+            available, student.layers, strategy, student=student.name, teacher=teacher.name, index=index
+        )
+
+    def _solve(self, student: recipe.StaticStudent, texts: TextTable) -> Student:
+        model, facts = build_static_student(
+            self.teacher.model,
+            texts,
+            self.vectors(texts),
+            held_out_texts=self._held_out.texts(),
+            held_out_targets=self._held_out_vectors,
+            settings=student,
+        )
+        return Student(model, facts)
+
+    def _trim(self, student: recipe.TrimmedStudent, texts: TextTable) -> Student:
+        started = time.perf_counter()
+        model = self.teacher.model
+        if student.vocabulary is None:
+            texts = texts.head(dimensions.FIT_TEXTS)
+            model = dimensions.copy_model(model)
+        model, vocabulary = self._with_vocabulary(model, student, texts)
+        projection = None
+        if student.dimensions:
+            vectors = self.vectors(texts.head(dimensions.FIT_TEXTS))
+            projection = dimensions.fit_projection(vectors, student.dimensions)
+            dimensions.add_projection(model, projection.weight)
+        facts = report.Training(
+            method="trimmed",
+            loss=None,
+            texts=len(texts),
+            hyperparameters={},
+            vocabulary=vocabulary,
+            projection=self._fact(projection),
+            seconds=time.perf_counter() - started,
+        )
+        return Student(model, facts)
+
+    def _retrain(self, index: int, student: recipe.ModelStudent, texts: TextTable, work: Path) -> Student:
+        start = load_start(self.family, self.teacher, index, student)
+        model, width = start.model, start.model.get_embedding_dimension()
+        vectors = self.vectors(texts)
+        sample = texts.texts(0, other_model.FIT_TEXTS)
+        projection = other_model.add_fitted_projection(model, sample, vectors, teacher=self.teacher.model)
+        facts = self._train(model, student, texts, vectors, self._held_out_vectors, work, start.prompt)
+        if not student.teacher_space:
+            other_model.keep_own_width(model, projection)
+        origin = report.Start(
+            name=start.name,
+            hub_id=start.base_model_id,
+            revision=start.revision,
+            license=start.license,
+            dimensions=width or 0,
+        )
+        found = {"method": "model", "start": origin, "teacher_space": student.teacher_space}
+        return Student(model, facts.model_copy(update=found))
+
+    def _train(
+        self,
+        model: SentenceTransformer,
+        student: recipe.LayerStudent | recipe.ModelStudent,
+        texts: TextTable,
+        vectors: training.Vectors,
+        held_out_vectors: np.ndarray,
+        work: Path,
+        prompt: str | None,
+    ) -> report.Training:
+        return training.train(
+            model,
+            texts,
+            vectors,
+            held_out_texts=self._held_out.texts(),
+            held_out_vectors=held_out_vectors,
+            settings=self.family.training_of(student),
+            folder=work,
+            seed=self.family.seed,
+            prompt=prompt,
+        )
+
+    def _with_vocabulary(
+        self,
+        model: SentenceTransformer,
+        student: recipe.LayerStudent | recipe.TrimmedStudent,
+        texts: TextTable,
+    ) -> tuple[SentenceTransformer, report.Vocabulary | None]:
+        """The model with only the tokens that the student keeps, and what these cover."""
+        if student.vocabulary is None:
+            return model, None
+        kept = choose_tokens(
+            model, texts, student.vocabulary, prompt=self.teacher.prompt, student=student.name
+        )
+        covered = measure_coverage(model, self._held_out, kept.ids)
+        return trim_vocabulary(model, kept.ids), report.Vocabulary(
+            tokens=len(kept.ids),
+            available=kept.available,
+            texts=len(texts),
+            coverage=kept.coverage,
+            held_out_texts=len(self._held_out),
+            held_out_coverage=covered.tokens,
+            held_out_unchanged=covered.texts,
+        )
+
+    def _fact(self, projection: Projection | None) -> report.Projection | None:
+        if projection is None:
+            return None
+        kept, available = projection.weight.shape
+        return report.Projection(
+            dimensions=kept, available=available, texts=projection.texts, kept=projection.kept
+        )
+
+    @property
+    def _held_out(self) -> TextTable:
+        return self.corpus.held_out.head(HELD_OUT_TEXTS)
+
+    @cached_property
+    def _held_out_vectors(self) -> np.ndarray:
+        return self.vectors(self._held_out)[:]
+
+
+def load_start(family: recipe.Recipe, teacher: Teacher, index: int, student: recipe.ModelStudent) -> Teacher:
+    """Load the model that a student starts from, on the teacher's device.
+
+    Raises:
+        StudentError: as `other_model.load_start`.
+    """
+    return other_model.load_start(
+        student, base=family.folder, device=str(teacher.model.device), field=f"students[{index}]"
+    )
+
+
+def vectors_needed(student: recipe.AnyStudent, available: int) -> int:
+    """For how many of the corpus's texts a student needs the teacher's vectors."""
+    texts = min(available, student.texts or available)
+    if isinstance(student, recipe.TrimmedStudent):
+        return min(texts, dimensions.FIT_TEXTS) if student.dimensions else 0
+    return texts
+
+
+def check_student(family: recipe.Recipe, teacher: Teacher, index: int, student: recipe.AnyStudent) -> None:
+    """Find out before any work whether a student can be made of this teacher.
+
+    Raises:
+        StudentError: it cannot; the message names the field that mends it.
+    """
+    field = f"students[{index}]"
+    width = teacher.model.get_embedding_dimension() or 0
+    if isinstance(student, recipe.LayerStudent):
+        select_layers(
+            count_layers(teacher.model),
+            student.layers,
+            student=student.name,
+            teacher=teacher.name,
+            index=index,
+        )
+    if isinstance(student, recipe.LayerStudent | recipe.TrimmedStudent):
+        _check_vocabulary(teacher, student, field)
+    if not isinstance(student, recipe.ModelStudent) and student.dimensions:
+        dimensions.check_dimensions(
+            student.dimensions,
+            width,
+            student=student.name,
+            teacher=teacher.name,
+            field=f"{field}.dimensions",
+        )
+        width = student.dimensions
+    if isinstance(student, recipe.LayerStudent | recipe.ModelStudent):
+        sizes = family.training_of(student).matryoshka
+        own = student.training is not None and "matryoshka" in student.training.model_fields_set
+        place = f"{field}.training.matryoshka" if own else "training.matryoshka"
+        dimensions.check_matryoshka(sizes, width, student=student.name, field=place)
+        if sizes and isinstance(student, recipe.ModelStudent) and not student.teacher_space:
+            raise StudentError(
+                f"student '{student.name}' trains {place}, prefixes of the teacher's dimensions, but keeps "
+                f"its own; set {field}.teacher_space: true, or {field}.training.matryoshka: []"
+            )
+
+
+def check_start(family: recipe.Recipe, teacher: Teacher, start: Teacher, name: str) -> None:
+    """Make sure that somebody has said what licence holds for a student of two models.
+
+    Raises:
+        CardError: teacher and start have different licences, and the recipe names none.
+    """
+    if family.card.license is None and start.license != teacher.license:
+        licences = [f"{one.name} (licence: {one.license or 'not declared'})" for one in (start, teacher)]
+        raise CardError(
+            f"student '{name}' starts from {licences[0]} and learns from {licences[1]}; set card.license to "
+            "the one that holds for the student"
+        )
+
+
+def _check_vocabulary(
+    teacher: Teacher, student: recipe.LayerStudent | recipe.TrimmedStudent, field: str
+) -> None:
+    if student.vocabulary is None or student.vocabulary.tokens is None:
+        return
+    wanted, available = student.vocabulary.tokens, len(teacher.model.tokenizer.get_vocab())
+    if wanted > available:
+        raise StudentError(
+            f"student '{student.name}' asks for {wanted} tokens, but {teacher.name} has {available}; set "
+            f"{field}.vocabulary.tokens to at most {available}"
+        )

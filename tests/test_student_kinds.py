@@ -1,0 +1,237 @@
+"""Every kind of student, from the recipe to the card, on a tiny teacher."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+from hubdistill import training
+from hubdistill.errors import CardError, HubDistillError, StudentError
+from hubdistill.pipeline import Run
+from hubdistill.recipe import parse_recipe
+from hubdistill.results import truncations
+
+WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]
+WIDTH = 16
+
+
+@pytest.fixture
+def data(tmp_path: Path, tiny_teacher_folder: Path) -> dict[str, Any]:
+    """A recipe for one student of each kind, as plain data; its files lie beside it."""
+    rng = np.random.default_rng(0)
+    texts = {" ".join(rng.choice(WORDS, size=rng.integers(3, 16))) for _ in range(400)}
+    (tmp_path / "texts.txt").write_text("\n".join(sorted(texts)))
+    pairs = [
+        f"{i % 6}\t{' '.join(rng.choice(WORDS, 5))}\t{' '.join(rng.choice(WORDS, 5))}" for i in range(40)
+    ]
+    (tmp_path / "sts.tsv").write_text("score\tsentence1\tsentence2\n" + "\n".join(pairs))
+    save_other_model(tmp_path / "other")
+    return {
+        "name": "family",
+        "teacher": {
+            "model": str(tiny_teacher_folder),
+            "hub_id": "someone/tiny-teacher",
+            "prompt": "a text: ",
+        },
+        "corpus": {"sources": [{"files": ["texts.txt"], "language": "en"}], "held_out": 0.2},
+        "students": [
+            {
+                "name": "narrow",
+                "layers": 2,
+                "refit": True,
+                "vocabulary": {"tokens": 70},
+                "dimensions": 12,
+                "training": {"matryoshka": [4, 8]},
+            },
+            {"name": "trimmed", "kind": "trimmed", "vocabulary": {"coverage": 0.99}, "dimensions": 16},
+            {"name": "translated", "kind": "model", "model": "other"},
+            {"name": "apart", "kind": "model", "model": "other", "teacher_space": False, "texts": 100},
+        ],
+        "training": {"batch_size": 32, "evaluations": 2, "learning_rate": 1e-3},
+        "evaluation": {
+            "similarity": [{"name": "sts-test", "files": ["sts.tsv"]}],
+            "k": [5],
+            "queries": 20,
+            "bootstrap": 100,
+            "speed": {"tokens": [8], "seconds": 0.05, "repeats": 2},
+        },
+        "card": {"license": "apache-2.0", "language": ["en"]},
+    }
+
+
+def save_other_model(folder: Path) -> None:
+    """A plain BERT, half as wide as the tiny teacher, whose tokens are whole words."""
+    torch.manual_seed(1)
+    entries = ["[PAD]", "[UNK]", *reversed(WORDS)]
+    tokens = Tokenizer(WordLevel({entry: i for i, entry in enumerate(entries)}, unk_token="[UNK]"))
+    tokens.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokens, model_max_length=32, pad_token="[PAD]", unk_token="[UNK]"
+    ).save_pretrained(folder)
+    encoder = BertModel(
+        BertConfig(
+            vocab_size=len(entries),
+            hidden_size=WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=32,
+        )
+    )
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    encoder.save_pretrained(folder)
+
+
+def run_of(data: dict[str, Any], folder: Path) -> Run:
+    return Run(parse_recipe(data, folder=folder), device="cpu")
+
+
+def only(data: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {**data, "students": [student for student in data["students"] if student["name"] in names]}
+
+
+def test_every_kind_becomes_a_student_with_report_and_card(data: dict[str, Any], tmp_path: Path) -> None:
+    run = run_of(data, tmp_path)
+    run.preflight(push=False)
+    run.embed()
+    made = {student.name: student for student in run.distill()}
+    reports = run.evaluate()
+    cards = {path.parent.name: path.read_text() for path in run.write_cards()}
+
+    widths = {"narrow": 12, "trimmed": 16, "translated": 32, "apart": WIDTH}
+    for name, student in made.items():
+        model = SentenceTransformer(str(student.folder), device="cpu")
+        vectors = model.encode(["this is a text", "the sentence"])
+        assert vectors.shape == (2, widths[name])
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(2), abs=1e-5)
+        for file in student.folder.rglob("*.json"):
+            assert str(tmp_path) not in file.read_text(), file
+        measured = {m.metric for m in reports[name].measurements if m.model == name}
+        assert {"embedding_spearman", "precision_at_k", "spearman_cosine"} <= measured
+        assert ("teacher_cosine" in measured) == (name == "translated")
+
+    facts = {name: report.training for name, report in reports.items()}
+    assert {name: fact.method for name, fact in facts.items()} == {
+        "narrow": "layers",
+        "trimmed": "trimmed",
+        "translated": "model",
+        "apart": "model",
+    }
+    assert facts["narrow"].vocabulary.tokens == 70
+    assert facts["narrow"].projection.dimensions == 12
+    assert 0.9 < facts["trimmed"].vocabulary.held_out_coverage <= 1
+    assert facts["trimmed"].loss is None
+    assert facts["apart"].texts == 100
+    assert facts["translated"].start.name == "other"
+    assert reports["translated"].base_model is None
+    assert list(truncations(reports["narrow"])) == [12, 8, 4]
+
+    assert "truncate_dim=4" in cards["narrow"]
+    assert "| 8 |" in cards["narrow"]
+    assert "70 of the teacher's" in cards["narrow"]
+    assert "Nothing was trained" in cards["trimmed"]
+    assert "other" in cards["translated"]
+    assert "not of the teacher's space" in cards["apart"]
+    assert "truncate" not in cards["trimmed"]
+
+
+def test_the_trimmed_teacher_gives_projections_of_the_teachers_vectors(
+    data: dict[str, Any], tmp_path: Path
+) -> None:
+    data = only(data, "trimmed")
+    data["students"][0]["vocabulary"] = {"coverage": 1}
+    run = run_of(data, tmp_path)
+    run.distill()
+    student = SentenceTransformer(str(run.student_folder("trimmed")), device="cpu")
+    weight = student[-2].linear.weight.detach().numpy()
+    texts = ["this is a text", "the sentence is not for that"]
+    expected = run.teacher.model.encode(texts) @ weight.T
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert student.encode(texts) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_vocabulary_needs_no_teacher_pass(data: dict[str, Any], tmp_path: Path) -> None:
+    data = only(data, "trimmed")
+    del data["students"][0]["dimensions"]
+    run = run_of(data, tmp_path)
+    assert run.embed().texts == 0
+    (student,) = run.distill()
+    assert SentenceTransformer(str(student.folder), device="cpu").encode(["a text"]).shape == (1, 32)
+
+
+def test_a_killed_training_goes_on_with_its_projection(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = only(data, "translated")
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training.DistillationTrainer, "_load_best_model", die)  # after the last checkpoint
+        with pytest.raises(Killed):
+            run_of(data, tmp_path).distill()
+    (checkpoint,) = tmp_path.glob("runs/family/work/translated/*/checkpoint-*")
+    kept = SentenceTransformer(str(checkpoint), device="cpu")
+    # Nothing is left to train: what comes out is what the checkpoint held, projection included.
+    (student,) = run_of(data, tmp_path).distill()
+    model = SentenceTransformer(str(student.folder), device="cpu")
+    assert torch.equal(model[-2].linear.weight, kept[-2].linear.weight)
+    state = json.loads((tmp_path / "runs/family/work/translated/distilled.json").read_text())
+    assert state["training"]["best_step"]
+    texts = ["this is a text", "the sentence is not for that"]
+    assert model.encode(texts) == pytest.approx(kept.encode(texts), abs=1e-6)
+
+
+def test_another_start_makes_another_student(data: dict[str, Any], tmp_path: Path) -> None:
+    data = only(data, "apart")
+    assert [student.reused for student in run_of(data, tmp_path).distill()] == [False]
+    assert [student.reused for student in run_of(data, tmp_path).distill()] == [True]
+    config = tmp_path / "other/tokenizer.json"
+    config.write_text(config.read_text().replace('"sentence"', '"paragraph"'))
+    assert [student.reused for student in run_of(data, tmp_path).distill()] == [False]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("narrow", {"dimensions": 33}, r"'narrow' asks for 33 dimensions.* has 32; set students\[0\]\.dim"),
+        ("narrow", {"vocabulary": {"tokens": 9999}}, r"asks for 9999 tokens.*students\[0\]\.vocabulary\.tok"),
+        ("narrow", {"training": {"matryoshka": [12]}}, r"gives 12 dimensions.*students\[0\]\.training\.matr"),
+        ("trimmed", {"dimensions": 32}, r"'trimmed' asks for 32 dimensions"),
+        ("translated", {"model": "nowhere"}, r"students\[0\]\.model"),
+        ("apart", {"training": {"matryoshka": [4]}}, r"students\[0\]\.teacher_space: true"),
+    ],
+)
+def test_what_a_teacher_cannot_give_is_told_first(
+    name: str, changes: dict[str, Any], message: str, data: dict[str, Any], tmp_path: Path
+) -> None:
+    data = only(data, name)
+    data["students"][0].update(changes)
+    with pytest.raises(StudentError, match=message) as caught:
+        run_of(data, tmp_path).preflight(push=False)
+    assert isinstance(caught.value, HubDistillError)
+    assert not (tmp_path / "runs/family/corpus").exists()
+
+
+def test_two_licences_ask_for_a_decision(data: dict[str, Any], tmp_path: Path) -> None:
+    data = only(data, "translated")
+    (tmp_path / "other/README.md").write_text("---\nlicense: mit\n---\n")
+    del data["card"]["license"]
+    with pytest.raises(CardError, match=r"starts from other \(licence: mit\).*set card\.license"):
+        run_of(data, tmp_path).preflight(push=False)
