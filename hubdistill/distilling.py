@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,18 +13,18 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 
-from hubdistill import recipe, report, training
+from hubdistill import atomic, recipe, report, training
 from hubdistill.corpus import Corpus
 from hubdistill.embedding_cache import CachedRows
 from hubdistill.errors import CardError, StudentError
 from hubdistill.students import dimensions, other_model
 from hubdistill.students.dimensions import ProjectedRows, Projection
-from hubdistill.students.layer_refit import REFIT_TEXTS, refit_layers
+from hubdistill.students.layer_refit import REFIT_TEXTS, can_refit, refit_layers
 from hubdistill.students.layer_search import SEARCH_TEXTS, search_layers
 from hubdistill.students.layers import count_layers, reduce_layers, select_layers
 from hubdistill.students.static import build_static_student
 from hubdistill.students.vocabulary import choose_tokens, measure_coverage, trim_vocabulary
-from hubdistill.teacher import Teacher
+from hubdistill.teacher import Teacher, processes
 from hubdistill.text_table import TextTable
 
 HELD_OUT_TEXTS = 2_000
@@ -65,27 +66,28 @@ class Distiller:
             work: a folder for checkpoints; a run that finds some there goes on from them.
         """
         texts = self.corpus.train.head(student.texts or len(self.corpus.train))
+        # The teacher's pass, if it is still to be made, has seconds of its own.
+        if needed := vectors_needed(student, len(texts)):
+            self.vectors(texts.head(needed))
+        started = time.perf_counter()
         match student:
             case recipe.LayerStudent():
-                return self._reduce(index, student, texts, work)
+                made = self._reduce(index, student, texts, work)
             case recipe.StaticStudent():
-                return self._solve(student, texts)
+                made = self._solve(student, texts)
             case recipe.TrimmedStudent():
-                return self._trim(student, texts)
+                made = self._trim(student, texts)
             case recipe.ModelStudent():
-                return self._retrain(index, student, texts, work)
+                made = self._retrain(index, student, texts, work)
+        facts = made.facts.model_copy(update={"seconds": time.perf_counter() - started})
+        return replace(made, facts=facts)
 
     def _reduce(self, index: int, student: recipe.LayerStudent, texts: TextTable, work: Path) -> Student:
         teacher = self.teacher
-        layers = self._choose_layers(index, student, texts)
+        layers = self._layers(index, student, work)
         model = reduce_layers(teacher.model, layers)
-        if student.refit:
-            sample = texts.texts(0, REFIT_TEXTS)
-            if not refit_layers(model, teacher.model, layers, sample, prompt=teacher.prompt):
-                raise StudentError(
-                    f"the layers of {teacher.name} do not end in a linear map that could be solved; take "
-                    f"students[{index}].refit out of the recipe"
-                )
+        if student.refit and training.last_checkpoint(work) is None:
+            refit_layers(model, teacher.model, layers, texts.texts(0, REFIT_TEXTS), prompt=teacher.prompt)
         model, vocabulary = self._with_vocabulary(model, student, texts)
         vectors: training.Vectors = self.vectors(texts)
         held_out = self._held_out_vectors
@@ -98,25 +100,50 @@ class Distiller:
             held_out = projection(held_out, unit=unit)
         facts = self._train(model, student, texts, vectors, held_out, work, teacher.prompt)
         kept = ", ".join(map(str, layers))
+        searched = isinstance(student.layers, int) and student.select == "search"
         rule = "listed in the recipe" if isinstance(student.layers, tuple) else f"rule: {student.select}"
+        if searched:
+            rule = "taken away one by one, each time the one that its vectors miss least"
         selection = f"layers {kept} of the teacher's {count_layers(teacher.model)}, counted from 0 ({rule})"
         if student.refit:
             selection += ", solved to stand in for the others before training"
         found = {"selection": selection, "vocabulary": vocabulary, "projection": self._fact(projection)}
         return Student(model, facts.model_copy(update=found), layers)
 
-    def _choose_layers(self, index: int, student: recipe.LayerStudent, texts: TextTable) -> tuple[int, ...]:
-        teacher = self.teacher
-        available = count_layers(teacher.model)
-        if isinstance(student.layers, int) and student.select == "search" and student.layers < available:
-            width = teacher.model.get_embedding_dimension() or 0
-            texts = texts.head(max(SEARCH_TEXTS, 2 * width))
-            vectors = self.vectors(texts)[:].astype(np.float32)
-            return search_layers(teacher.model, student.layers, texts, vectors, prompt=teacher.prompt)
+    def _layers(self, index: int, student: recipe.LayerStudent, work: Path) -> tuple[int, ...]:
+        """The layers to keep; what an interrupted run chose stays chosen, as its checkpoints hold them."""
+        record = work / "layers.json"
+        with processes().main_process_first():
+            if not record.exists():
+                atomic.write_text(record, json.dumps(self._choose_layers(index, student)))
+        return tuple(json.loads(record.read_text(encoding="utf-8")))
+
+    def _choose_layers(self, index: int, student: recipe.LayerStudent) -> tuple[int, ...]:
+        available = count_layers(self.teacher.model)
+        if isinstance(student.layers, int) and student.select == "search":
+            return self._search_path[available - student.layers]
         strategy = "ends" if student.select == "search" else student.select
         return select_layers(
-            available, student.layers, strategy, student=student.name, teacher=teacher.name, index=index
+            available,
+            student.layers,
+            strategy,
+            student=student.name,
+            teacher=self.teacher.name,
+            index=index,
         )
+
+    @cached_property
+    def _search_path(self) -> list[tuple[int, ...]]:
+        """One search for all students of the family: down to the smallest of them."""
+        model = self.teacher.model
+        smallest = min(
+            student.layers
+            for student in self.family.students
+            if isinstance(student, recipe.LayerStudent) and isinstance(student.layers, int)
+        )
+        texts = self.corpus.train.head(max(SEARCH_TEXTS, 2 * (model.get_embedding_dimension() or 0)))
+        vectors = self.vectors(texts)[:].astype(np.float32)
+        return search_layers(model, smallest, texts, vectors, prompt=self.teacher.prompt)
 
     def _solve(self, student: recipe.StaticStudent, texts: TextTable) -> Student:
         model, facts = build_static_student(
@@ -268,6 +295,11 @@ def check_student(family: recipe.Recipe, teacher: Teacher, index: int, student: 
             teacher=teacher.name,
             index=index,
         )
+        if student.refit and not can_refit(teacher.model):
+            raise StudentError(
+                f"the layers of {teacher.name} do not end in a linear map that could be solved for; take "
+                f"{field}.refit out of the recipe"
+            )
     if isinstance(student, recipe.LayerStudent | recipe.TrimmedStudent):
         _check_vocabulary(teacher, student, field)
     if not isinstance(student, recipe.ModelStudent) and student.dimensions:

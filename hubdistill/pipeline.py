@@ -135,6 +135,7 @@ class Run:
                     folder=self.folder,
                     seed=self.recipe.seed,
                     device=self.teacher.model.device,
+                    bf16=training.trains_in_bf16(self.teacher.model),
                 )
         check_sets(self.recipe.evaluation, self.recipe.folder)
         check_owner(settle_owner(self.recipe.card, self.teacher))
@@ -340,7 +341,7 @@ class Run:
         parts = {
             "teacher": [
                 self.teacher.name,
-                self.teacher.revision,
+                self.teacher.content,
                 self.recipe.teacher.model_dump(mode="json"),
             ],
             "corpus": self.corpus.facts.sha256,

@@ -148,6 +148,12 @@ class Training(Settings):
     arguments: dict[str, Any] = {}
     """Further SentenceTransformerTrainingArguments, by their own names."""
 
+    @model_validator(mode="after")
+    def _sizes_differ(self) -> Training:
+        if len(set(self.matryoshka)) < len(self.matryoshka):
+            raise ValueError("`matryoshka` names a size twice")
+        return self
+
 
 class Vocabulary(Settings):
     """Which tokens a student keeps: a number of them, or a share of what the corpus says."""
@@ -231,6 +237,8 @@ class ModelStudent(Settings):
     """A Hub id or a local folder."""
     revision: str | None = None
     """Branch, tag or commit on the Hub; resolved to a commit and recorded."""
+    hub_id: str | None = None
+    """For a local folder: the Hub id of the same model."""
     teacher_space: bool = True
     """Speak in the teacher's vectors, through a projection saved with the student; if not, the
     projection only serves training and the student keeps its own width."""
@@ -446,11 +454,12 @@ def parse_recipe(data: Any, *, folder: Path, name: str = "recipe") -> Recipe:
 def dump_recipe(recipe: Recipe) -> str:
     """Write a recipe as YAML, fit to be published: what was set, without the paths of one machine.
 
-    A local teacher with a Hub id is named by that id; absolute paths are cut to their last part.
+    Local models with a Hub id are named by that id; absolute paths are cut to their last part.
     """
     data = recipe.model_dump(mode="json", exclude_unset=True)
-    if hub_id := data["teacher"].pop("hub_id", None):
-        data["teacher"]["model"] = hub_id
+    for model in (data["teacher"], *data["students"]):
+        if hub_id := model.pop("hub_id", None):
+            model["model"] = hub_id
     return yaml.safe_dump(_without_absolute_paths(data), sort_keys=False, allow_unicode=True)
 
 
@@ -503,7 +512,7 @@ _UNION_BRANCH = re.compile(r"constrained-|literal\[|tuple\[")
 
 def _without_kind(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """The location as the recipe's author sees it: pydantic adds the student's kind and types of unions."""
-    inside = len(location) > 3 and location[0] == "students"
+    inside = len(location) > 2 and location[0] == "students"
     location = location[:2] + location[3:] if inside else location
     return tuple(part for part in location if not _UNION_BRANCH.match(str(part)))
 

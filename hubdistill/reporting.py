@@ -124,7 +124,7 @@ def _load(subject: Subject, prompt: str | None, device: str | None) -> Candidate
         dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
     )
     # Others learned the prompt as part of the teacher's vectors, and take none or have one of their own.
-    takes_prompt = facts.architecture.kind == "transformer" and subject.training.start is None
+    takes_prompt = subject.training.method in ("layers", "trimmed")
     return Candidate(
         subject.name,
         model,

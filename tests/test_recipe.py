@@ -109,6 +109,22 @@ def test_a_recipe_cannot_be_changed() -> None:
         parse().name = "other"  # type: ignore[misc]
 
 
+def test_local_models_are_published_under_their_hub_ids() -> None:
+    recipe = parse(
+        teacher={"model": "models/big", "hub_id": "org/big"},
+        students=[{"name": "a", "kind": "model", "model": "../models/small", "hub_id": "org/small"}],
+    )
+    text = dump_recipe(recipe)
+    assert "model: org/big" in text
+    assert "model: org/small" in text
+    assert "models/" not in text
+
+
+def test_a_matryoshka_size_stands_there_once() -> None:
+    with pytest.raises(RecipeError, match=r"training: .*names a size twice"):
+        parse(training={"matryoshka": [64, 64]})
+
+
 def test_dump_writes_what_was_set_and_reads_back_equal() -> None:
     recipe = parse(card={"title": "Ein kleines Modell für Ähnlichkeit", "license": "mit"})
     text = dump_recipe(recipe)

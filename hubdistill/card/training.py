@@ -168,7 +168,8 @@ def _samples(training: Training) -> Markdown:
     if not training.samples:
         return Markdown()
     rows = [(escape(text, SAMPLE_CHARACTERS),) for text in training.samples]
-    return table(("Some training texts",), rows)
+    read = "Some of the texts read" if training.loss is None else "Some training texts"
+    return table((read,), rows)
 
 
 def _objective(report: DistillationReport, training: Training) -> Markdown:
@@ -192,12 +193,18 @@ def _objective(report: DistillationReport, training: Training) -> Markdown:
             f"Dimensions: {count(projection.dimensions)} of the teacher's {count(projection.available)}, a "
             f"linear projection to the principal directions of {count(projection.texts)} teacher vectors "
             f"(not centred), which has {share(projection.kept)} of their squared length"
-            + ("" if training.loss is None else "; it is the target, and trained on in the student")
+            + _PROJECTED.get(training.method, "")
         )
     if training.matryoshka:
         sizes = listed(map(count, training.matryoshka))
         lines.append(f"Prefixes trained as well: the first {sizes} dimensions")
     return bullets(lines)
+
+
+_PROJECTED = {
+    "layers": "; it is the target, and trained on in the student",
+    "static": "; what it gives is the target",
+}
 
 
 def _loss(training: Training) -> str:

@@ -189,10 +189,14 @@ def _truncation(report: DistillationReport, model_id: str) -> Markdown:
         f"embeddings = model.encode(sentences)  # {sizes[0]} dimensions"
     )
     words = " or ".join(map(count, sizes))
+    made = student_model(report).architecture
+    note = "Cut vectors no longer have length 1; compare them by cosine"
+    if made.similarity == "cosine":
+        note += ", as `model.similarity` does"
     return Markdown(
         f"Vectors of {words} instead of {full} dimensions, for a smaller and quicker index:\n\n"
         f"{fenced(code, 'python')}\n\n"
-        "Cut vectors no longer have length 1; compare them by cosine, as `model.similarity` does."
+        f"{note}."
     )
 
 
@@ -316,7 +320,7 @@ def _limits(report: DistillationReport) -> list[str]:
         Markdown(f"It {learned} from {model_name(teacher)} and inherits the teacher's mistakes and biases.")
     ]
     if training and training.start:
-        limits.append(f"So it may those of the model that it starts from, {training.start.name}.")
+        limits.append(f"It may also have those of the model that it starts from, {training.start.name}.")
     if made.kind == "static":
         limits.append(
             "It knows neither word order nor context: 'dog bites man' and 'man bites dog' are the same to it."
@@ -339,7 +343,8 @@ def _limits(report: DistillationReport) -> list[str]:
     if report.corpus:
         seen = unique(source.language for source in report.corpus.sources if source.language)
         if seen:
-            limits.append(f"Training texts were in {language_list(seen)}; other languages may have suffered.")
+            texts = "The texts read" if training and training.loss is None else "Training texts"
+            limits.append(f"{texts} were in {language_list(seen)}; other languages may have suffered.")
         else:
             limits.append("The languages of the training texts were not declared.")
     compared = [r for r in headline_results(report) if r.comparison and r.comparison.decided]

@@ -137,6 +137,8 @@ def evaluate(
     for task in tasks:
         measure_retrieval(findings, models, task, k=settings.k, index=settings.index)
     for candidate, model in zip(candidates, models, strict=True):
+        if not candidate.matryoshka:
+            continue
         measure_truncation(
             findings,
             models[0],

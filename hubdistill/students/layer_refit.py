@@ -14,11 +14,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import nn
 
-from hubdistill.encoding import working_precision
+from hubdistill.encoding import plan_batches, working_precision
+from hubdistill.errors import StudentError
 from hubdistill.progress import track
 from hubdistill.students.layers import encoder_blocks
 
@@ -28,7 +30,7 @@ REFIT_TEXTS = 2_000
 RIDGE = 1e-2
 """Pull towards the teacher's own weights, relative to the mean square of a feature."""
 
-_BATCH = 64
+_BATCH_TOKENS = 4_096
 
 
 @torch.no_grad()
@@ -39,7 +41,7 @@ def refit_layers(
     texts: Sequence[str],
     *,
     prompt: str | None = None,
-) -> bool:
+) -> None:
     """Solve each kept layer for the hidden states that the teacher has before the next kept one.
 
     Layers are solved in order, each on what the layers before it now give. On all-MiniLM-L6-v2, layers
@@ -54,17 +56,16 @@ def refit_layers(
         texts: texts to solve on.
         prompt: text put before every input.
 
-    Returns:
-        Whether the layers could be solved: False, and nothing changed, for blocks that do not end in a
-        linear map and a residual, with or without a LayerNorm behind.
+    Raises:
+        StudentError: `can_refit` is False; nothing was changed.
     """
     student.eval()
     own, theirs = encoder_blocks(student), encoder_blocks(teacher.eval())
     batches = _batches(student, texts, prompt)
     before_next = [layer - 1 for layer in layers[1:]] + [len(theirs) - 1]
     ends = [_find_end(student, block, batches[0]) for block in own]
-    if any(end is None for end in ends):
-        return False
+    if None in ends:
+        raise StudentError("the student's layers do not end in a linear map that could be solved for")
     bfloat16 = working_precision(teacher, "auto") == "bfloat16"
     with track(len(own) * len(batches), "Fitting layers") as advance:
         for block, end, target in zip(own, ends, before_next, strict=True):
@@ -80,7 +81,13 @@ def refit_layers(
                 equations.add(end, wanted[0].float()[attended], given[0][attended], attended)
                 advance(1)
             equations.solve(end)
-    return True
+
+
+@torch.no_grad()
+def can_refit(model: SentenceTransformer) -> bool:
+    """Whether every block ends in a linear map and a residual, with or without a LayerNorm behind."""
+    (batch,) = _batches(model.eval(), ["a text"], None)
+    return all(_find_end(model, block, batch) is not None for block in encoder_blocks(model))
 
 
 @dataclass
@@ -147,10 +154,11 @@ def _batches(
     model: SentenceTransformer, texts: Sequence[str], prompt: str | None
 ) -> list[dict[str, torch.Tensor]]:
     """Padded token features of texts of like length."""
-    ordered = sorted(texts, key=len)
+    longest = model.max_seq_length or 512
+    lengths = np.array([min(longest, len(ids)) for ids in model.tokenizer(list(texts))["input_ids"]])
     batches = []
-    for start in range(0, len(ordered), _BATCH):
-        features = model.preprocess(ordered[start : start + _BATCH], prompt=prompt)
+    for chosen in plan_batches(lengths, _BATCH_TOKENS):
+        features = model.preprocess([texts[place] for place in chosen], prompt=prompt)
         batches.append(
             {
                 name: value.to(model.device) if isinstance(value, torch.Tensor) else value
@@ -213,6 +221,7 @@ def _is_additive(
     add: Callable[..., torch.Tensor] = lambda _module, _given, output: output + shift  # noqa: E731
     hook = end.linear.register_forward_hook(add)
     try:
-        return torch.allclose(observe() - plain, shift.expand_as(plain), atol=1e-3)
+        rounding = 1e-3 if plain.dtype == torch.float32 else 0.1
+        return torch.allclose(observe() - plain, shift.to(plain).expand_as(plain), atol=rounding)
     finally:
         hook.remove()

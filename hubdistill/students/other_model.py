@@ -43,7 +43,9 @@ def load_start(
     Raises:
         StudentError: it cannot be found, reached or loaded, has no tokenizer, or is no transformer.
     """
-    asked = recipe.Teacher(model=settings.model, revision=settings.revision, dtype="float32")
+    asked = recipe.Teacher(
+        model=settings.model, revision=settings.revision, hub_id=settings.hub_id, dtype="float32"
+    )
     try:
         start = load_teacher(asked, base=base, device=device, field=field)
     except TeacherError as error:

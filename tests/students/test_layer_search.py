@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from hubdistill.corpus import write_texts
-from hubdistill.errors import StudentError
+from hubdistill.errors import CorpusTooSmallError, StudentError
 from hubdistill.students import layer_search
 from hubdistill.students.layer_search import search_layers
 from hubdistill.students.layers import encoder_blocks, reduce_layers
@@ -47,13 +48,21 @@ def test_a_layer_that_does_nothing_goes_first(
         before.bias.zero_()
     make_idle(blocks[idle])
     targets = tiny_teacher.encode(list(texts))
-    kept = search_layers(tiny_teacher, 3, texts, targets)
-    assert kept == tuple(layer for layer in range(4) if layer != idle)
+    path = search_layers(tiny_teacher, 3, texts, targets)
+    assert path == [(0, 1, 2, 3), tuple(layer for layer in range(4) if layer != idle)]
 
 
-def test_every_layer_but_one_goes(tiny_teacher: SentenceTransformer, texts: TextTable) -> None:
-    (only,) = search_layers(tiny_teacher, 1, texts, tiny_teacher.encode(list(texts)))
-    assert 0 <= only < 4
+def test_one_search_serves_students_of_every_depth(
+    tiny_teacher: SentenceTransformer, texts: TextTable
+) -> None:
+    path = search_layers(tiny_teacher, 1, texts, tiny_teacher.encode(list(texts)))
+    assert [len(layers) for layers in path] == [4, 3, 2, 1]
+    assert all(set(less) < set(more) for more, less in pairwise(path))
+
+
+def test_one_text_is_not_enough(tiny_teacher: SentenceTransformer, texts: TextTable) -> None:
+    with pytest.raises(CorpusTooSmallError, match="name the layers"):
+        search_layers(tiny_teacher, 3, texts.head(1), np.zeros((1, 32), np.float32))
 
 
 def test_layers_that_cannot_stand_alone_are_passed_over(
@@ -66,7 +75,7 @@ def test_layers_that_cannot_stand_alone_are_passed_over(
 
     monkeypatch.setattr(layer_search, "reduce_layers", only_with_the_first)
     targets = tiny_teacher.encode(list(texts))
-    assert search_layers(tiny_teacher, 1, texts, targets) == (0,)
+    assert search_layers(tiny_teacher, 1, texts, targets)[-1] == (0,)
     monkeypatch.setattr(layer_search, "reduce_layers", lambda *_: only_with_the_first(tiny_teacher, (1,)))
     with pytest.raises(StudentError, match="name the layers instead"):
         search_layers(tiny_teacher, 3, texts, targets)
