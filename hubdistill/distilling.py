@@ -18,6 +18,7 @@ from hubdistill.corpus import Corpus
 from hubdistill.embedding_cache import CachedRows
 from hubdistill.errors import CardError, StudentError
 from hubdistill.students import dimensions, other_model
+from hubdistill.students.copying import copy_model
 from hubdistill.students.dimensions import ProjectedRows, Projection
 from hubdistill.students.layer_refit import REFIT_TEXTS, can_refit, refit_layers
 from hubdistill.students.layer_search import SEARCH_TEXTS, search_layers
@@ -161,7 +162,7 @@ class Distiller:
         model = self.teacher.model
         if student.vocabulary is None:
             texts = texts.head(dimensions.FIT_TEXTS)
-            model = dimensions.copy_model(model)
+            model = copy_model(model)
         model, vocabulary = self._with_vocabulary(model, student, texts)
         projection = None
         if student.dimensions:

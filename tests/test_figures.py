@@ -95,3 +95,20 @@ def test_missing_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(MissingExtraError, match=r"pip install 'hubdistill\[figures\]'"):
         draw_figures(static_report(), tmp_path)
     assert not (tmp_path / "figures").exists()
+
+
+def test_names_of_like_models_do_not_cover_each_other() -> None:
+    from hubdistill.figures.curves import quality_speed
+
+    report = bge_m3_report()
+    same = {
+        "measurements": [
+            m.model_copy(update={"value": 2.0, "interval": None}) if m.metric == "speedup" else m
+            for m in report.measurements
+        ],
+        "comparisons": [c.model_copy(update={"kept": 0.97}) for c in report.comparisons],
+    }
+    figure = quality_speed(report.model_copy(update=same))
+    names = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(names) == 4
+    assert not any(a.overlaps(b) for i, a in enumerate(names) for b in names[i + 1 :])

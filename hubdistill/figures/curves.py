@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from hubdistill.figures.style import FAINT, GAIN, INK, OTHERS, STUDENT, TEACHER, canvas, drawable
 from hubdistill.numbers import short_count, size
@@ -108,12 +111,12 @@ def quality_speed(report: DistillationReport) -> Canvas:
     ratios = [speed.ratio for _, _, speed in models]
     if max(ratios) > 20:
         axes.set_xscale("log")
-        axes.set_xlim(0.6, max(ratios) * 6)
+        axes.set_xlim(0.6 * min(1, *ratios), max(ratios) * 6)
     else:
         axes.set_xlim(0, max(ratios) * 1.35)
     largest = report.models[report.teacher].bytes
     axes.scatter([1], [1], s=900, color=TEACHER, alpha=0.75, linewidths=0, zorder=2)
-    _bubble_name(axes, report, report.teacher, 1, 1, 900)
+    names = [_bubble_name(axes, report, report.teacher, 1, 1, 900)]
     for place, (key, comparison, speed) in enumerate(models):
         colour = STUDENT if key == report.student else OTHERS[(place - 1) % len(OTHERS)]
         area = max(40, 900 * report.models[key].bytes / largest)
@@ -122,7 +125,7 @@ def quality_speed(report: DistillationReport) -> Canvas:
         axes.scatter(
             [speed.ratio], [comparison.kept], s=area, color=colour, alpha=0.75, linewidths=0, zorder=2
         )
-        _bubble_name(axes, report, key, speed.ratio, comparison.kept, area)
+        names.append(_bubble_name(axes, report, key, speed.ratio, comparison.kept, area))
     first = headline_results(report)[0]
     lowest = min(comparison.kept_interval.low for _, comparison, _ in models)
     highest = max(1.0, *(comparison.kept_interval.high for _, comparison, _ in models))
@@ -139,13 +142,31 @@ def quality_speed(report: DistillationReport) -> Canvas:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}x"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid()
+    _move_apart(figure, names)
     return figure
 
 
-def _bubble_name(axes: Axes, report: DistillationReport, key: str, x: float, y: float, area: float) -> None:
+def _move_apart(figure: Canvas, names: Sequence[Annotation]) -> None:
+    """Move names up or down until none covers another."""
+    figure.draw_without_rendering()
+    placed: list[Bbox] = []
+    for name in names:
+        x, y = name.xyann
+        for step in range(2 * len(names)):
+            # 0, +1, -1, +2, ... times a little more than half a name's height.
+            name.xyann = (x, y + 14 * ((step + 1) // 2) * (1 if step % 2 else -1))
+            box = name.get_window_extent()
+            if not any(box.overlaps(other) for other in placed):
+                break
+        placed.append(box)
+
+
+def _bubble_name(
+    axes: Axes, report: DistillationReport, key: str, x: float, y: float, area: float
+) -> Annotation:
     model = report.models[key]
     text = f"{drawable(model.name, 44)}\n{short_count(model.architecture.parameters)}, {size(model.bytes)}"
-    axes.annotate(
+    return axes.annotate(
         text, (x, y), xytext=(math.sqrt(area) / 2 + 4, 0), textcoords="offset points", va="center",
         fontsize=8.5, fontweight="bold" if key == report.student else "normal",
     )  # fmt: skip

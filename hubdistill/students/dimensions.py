@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
@@ -126,23 +125,6 @@ def add_projection(model: SentenceTransformer, weight: FloatArray, *, normalize:
     if normalize or (normalize is None and last):
         model.append(last or Normalize())
     return dense
-
-
-def copy_model(model: SentenceTransformer) -> SentenceTransformer:
-    """A model's copy with storage of its own and an empty model card."""
-    # deepcopy takes what is in the memo as already copied.
-    card = SentenceTransformerModelCardData(local_files_only=True)
-    memo: dict[int, Any] = {
-        id(model.model_card_data): card,
-        id(model._model_card_text): None,
-        id(model._model_card_vars): {},
-    }
-    student = copy.deepcopy(model, memo)
-    card.register_model(student)
-    if (encoder := student.transformers_model) is not None:
-        # A student is a model of its own, and the name may be a folder on this machine.
-        encoder.config.name_or_path = ""
-    return student
 
 
 def check_dimensions(

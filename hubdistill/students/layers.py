@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
-from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
+from sentence_transformers import SentenceTransformer
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from hubdistill.errors import StudentDepthError, StudentError
+from hubdistill.students.copying import copy_model
 
 Strategy = Literal["ends", "even", "first", "last"]
 
@@ -146,18 +147,7 @@ def reduce_layers(teacher: SentenceTransformer, layers: Sequence[int]) -> Senten
     reduced.load_state_dict(_kept_weights(encoder.state_dict(), path, layers))
     reduced.train(encoder.training)
 
-    # deepcopy takes what is in the memo as already copied: neither the encoder nor the teacher's card
-    # travels with the modules, the prompts and the settings.
-    card = SentenceTransformerModelCardData(local_files_only=True)
-    memo = {
-        id(encoder): reduced,
-        id(teacher.model_card_data): card,
-        id(teacher._model_card_text): None,
-        id(teacher._model_card_vars): {},
-    }
-    student = copy.deepcopy(teacher, memo)
-    card.register_model(student)
-    return student
+    return copy_model(teacher, {id(encoder): reduced})
 
 
 def _encoder(model: SentenceTransformer) -> PreTrainedModel:

@@ -27,7 +27,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from sentence_transformers import SentenceTransformer, SentenceTransformerModelCardData
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
@@ -37,6 +37,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from hubdistill import recipe
 from hubdistill.errors import CorpusTooSmallError, StudentError
 from hubdistill.progress import track
+from hubdistill.students.copying import copy_model
 from hubdistill.students.static import Texts
 
 Ids = npt.NDArray[np.int64]
@@ -179,26 +180,17 @@ def trim_vocabulary(model: SentenceTransformer, ids: Ids) -> SentenceTransformer
     new_ids = {old: new for new, old in enumerate(kept)}
     spec = parts.trimmed_spec(new_ids)
 
-    # deepcopy takes what is in the memo as already copied: the new tables and the new tokenizer go in,
-    # the card stays behind.
-    card = SentenceTransformerModelCardData(local_files_only=True)
-    memo: dict[int, Any] = {
-        id(parts.backend): Tokenizer.from_str(json.dumps(spec)),
-        id(model.model_card_data): card,
-        id(model._model_card_text): None,
-        id(model._model_card_vars): {},
-    }
+    instead: dict[int, Any] = {id(parts.backend): Tokenizer.from_str(json.dumps(spec))}
     for name in ("vocab", "merges"):
         if held := getattr(model.tokenizer, f"_{name}", None):
-            memo[id(held)] = spec["model"].get(name, held)
+            instead[id(held)] = spec["model"].get(name, held)
     for table in _token_tables(model):
         rows = torch.tensor(kept, device=next(table.parameters()).device)
         for parameter in table.parameters(recurse=False):
             with torch.no_grad():
                 chosen = parameter.index_select(0, rows)
-            memo[id(parameter)] = nn.Parameter(chosen, requires_grad=parameter.requires_grad)
-    student = copy.deepcopy(model, memo)
-    card.register_model(student)
+            instead[id(parameter)] = nn.Parameter(chosen, requires_grad=parameter.requires_grad)
+    student = copy_model(model, instead)
     _renumber(student, new_ids)
     _check_same(model, student, kept)
     return student
