@@ -19,7 +19,7 @@ from hubdistill.embedding_cache import CachedRows
 from hubdistill.errors import CardError, StudentError
 from hubdistill.students import dimensions, other_model
 from hubdistill.students.copying import copy_model
-from hubdistill.students.dimensions import ProjectedRows, Projection
+from hubdistill.students.dimensions import ProjectedRows, Vectors
 from hubdistill.students.layer_refit import REFIT_TEXTS, can_refit, refit_layers
 from hubdistill.students.layer_search import SEARCH_TEXTS, search_layers
 from hubdistill.students.layers import count_layers, reduce_layers, select_layers
@@ -68,29 +68,29 @@ class Distiller:
         """
         texts = self.corpus.train.head(student.texts or len(self.corpus.train))
         # The teacher's pass, if it is still to be made, has seconds of its own.
-        if needed := vectors_needed(student, len(texts)):
-            self.vectors(texts.head(needed))
+        vectors = self.vectors(texts.head(vectors_needed(student, len(texts))))
         started = time.perf_counter()
         match student:
             case recipe.LayerStudent():
-                made = self._reduce(index, student, texts, work)
+                made = self._reduce(index, student, texts, vectors, work)
             case recipe.StaticStudent():
-                made = self._solve(student, texts)
+                made = self._solve(student, texts, vectors)
             case recipe.TrimmedStudent():
-                made = self._trim(student, texts)
+                made = self._trim(student, texts, vectors)
             case recipe.ModelStudent():
-                made = self._retrain(index, student, texts, work)
+                made = self._retrain(index, student, texts, vectors, work)
         facts = made.facts.model_copy(update={"seconds": time.perf_counter() - started})
         return replace(made, facts=facts)
 
-    def _reduce(self, index: int, student: recipe.LayerStudent, texts: TextTable, work: Path) -> Student:
+    def _reduce(
+        self, index: int, student: recipe.LayerStudent, texts: TextTable, vectors: Vectors, work: Path
+    ) -> Student:
         teacher = self.teacher
         layers = self._layers(index, student, work)
         model = reduce_layers(teacher.model, layers)
         if student.refit and training.last_checkpoint(work) is None:
             refit_layers(model, teacher.model, layers, texts.texts(0, REFIT_TEXTS), prompt=teacher.prompt)
         model, vocabulary = self._with_vocabulary(model, student, texts)
-        vectors: training.Vectors = self.vectors(texts)
         held_out = self._held_out_vectors
         projection = None
         if student.dimensions:
@@ -101,33 +101,45 @@ class Distiller:
             held_out = projection(held_out, unit=unit)
         facts = self._train(model, student, texts, vectors, held_out, work, teacher.prompt)
         kept = ", ".join(map(str, layers))
-        searched = isinstance(student.layers, int) and student.select == "search"
-        rule = "listed in the recipe" if isinstance(student.layers, tuple) else f"rule: {student.select}"
-        if searched:
+        if isinstance(student.layers, tuple):
+            rule = "listed in the recipe"
+        elif student.select == "search":
             rule = "taken away one by one, each time the one that its vectors miss least"
+        else:
+            rule = f"rule: {student.select}"
         selection = f"layers {kept} of the teacher's {count_layers(teacher.model)}, counted from 0 ({rule})"
         if student.refit:
             selection += ", solved to stand in for the others before training"
-        found = {"selection": selection, "vocabulary": vocabulary, "projection": self._fact(projection)}
+        found = {
+            "selection": selection,
+            "vocabulary": vocabulary,
+            "projection": projection and projection.fact,
+        }
         return Student(model, facts.model_copy(update=found), layers)
 
     def _layers(self, index: int, student: recipe.LayerStudent, work: Path) -> tuple[int, ...]:
         """The layers to keep; what an interrupted run chose stays chosen, as its checkpoints hold them."""
-        record = work / "layers.json"
-        with processes().main_process_first():
-            if not record.exists():
-                atomic.write_text(record, json.dumps(self._choose_layers(index, student)))
+        record, state = work / "layers.json", processes()
+        chosen = record.exists()
+        state.wait_for_everyone()
+        if not chosen:
+            # By all processes, as they share the teacher's pass; what the first one found holds.
+            layers = self._choose_layers(index, student)
+            if state.is_main_process:
+                atomic.write_text(record, json.dumps(layers))
+            state.wait_for_everyone()
         return tuple(json.loads(record.read_text(encoding="utf-8")))
 
     def _choose_layers(self, index: int, student: recipe.LayerStudent) -> tuple[int, ...]:
         available = count_layers(self.teacher.model)
-        if isinstance(student.layers, int) and student.select == "search":
+        if isinstance(student.layers, tuple):
+            return student.layers
+        if student.select == "search":
             return self._search_path[available - student.layers]
-        strategy = "ends" if student.select == "search" else student.select
         return select_layers(
             available,
             student.layers,
-            strategy,
+            student.select,
             student=student.name,
             teacher=self.teacher.name,
             index=index,
@@ -140,25 +152,26 @@ class Distiller:
         smallest = min(
             student.layers
             for student in self.family.students
-            if isinstance(student, recipe.LayerStudent) and isinstance(student.layers, int)
+            if isinstance(student, recipe.LayerStudent)
+            and isinstance(student.layers, int)
+            and student.select == "search"
         )
         texts = self.corpus.train.head(max(SEARCH_TEXTS, 2 * (model.get_embedding_dimension() or 0)))
         vectors = self.vectors(texts)[:].astype(np.float32)
         return search_layers(model, smallest, texts, vectors, prompt=self.teacher.prompt)
 
-    def _solve(self, student: recipe.StaticStudent, texts: TextTable) -> Student:
+    def _solve(self, student: recipe.StaticStudent, texts: TextTable, vectors: Vectors) -> Student:
         model, facts = build_static_student(
             self.teacher.model,
             texts,
-            self.vectors(texts),
+            vectors,
             held_out_texts=self._held_out.texts(),
             held_out_targets=self._held_out_vectors,
             settings=student,
         )
         return Student(model, facts)
 
-    def _trim(self, student: recipe.TrimmedStudent, texts: TextTable) -> Student:
-        started = time.perf_counter()
+    def _trim(self, student: recipe.TrimmedStudent, texts: TextTable, vectors: Vectors) -> Student:
         model = self.teacher.model
         if student.vocabulary is None:
             texts = texts.head(dimensions.FIT_TEXTS)
@@ -166,7 +179,6 @@ class Distiller:
         model, vocabulary = self._with_vocabulary(model, student, texts)
         projection = None
         if student.dimensions:
-            vectors = self.vectors(texts.head(dimensions.FIT_TEXTS))
             projection = dimensions.fit_projection(vectors, student.dimensions)
             dimensions.add_projection(model, projection.weight)
         facts = report.Training(
@@ -175,15 +187,16 @@ class Distiller:
             texts=len(texts),
             hyperparameters={},
             vocabulary=vocabulary,
-            projection=self._fact(projection),
-            seconds=time.perf_counter() - started,
+            projection=projection and projection.fact,
+            seconds=0.0,  # `make` measures them
         )
         return Student(model, facts)
 
-    def _retrain(self, index: int, student: recipe.ModelStudent, texts: TextTable, work: Path) -> Student:
+    def _retrain(
+        self, index: int, student: recipe.ModelStudent, texts: TextTable, vectors: Vectors, work: Path
+    ) -> Student:
         start = load_start(self.family, self.teacher, index, student)
         model, width = start.model, start.model.get_embedding_dimension()
-        vectors = self.vectors(texts)
         sample = texts.texts(0, other_model.FIT_TEXTS)
         projection = other_model.add_fitted_projection(model, sample, vectors, teacher=self.teacher.model)
         facts = self._train(model, student, texts, vectors, self._held_out_vectors, work, start.prompt)
@@ -204,7 +217,7 @@ class Distiller:
         model: SentenceTransformer,
         student: recipe.LayerStudent | recipe.ModelStudent,
         texts: TextTable,
-        vectors: training.Vectors,
+        vectors: Vectors,
         held_out_vectors: np.ndarray,
         work: Path,
         prompt: str | None,
@@ -242,14 +255,6 @@ class Distiller:
             held_out_texts=len(self._held_out),
             held_out_coverage=covered.tokens,
             held_out_unchanged=covered.texts,
-        )
-
-    def _fact(self, projection: Projection | None) -> report.Projection | None:
-        if projection is None:
-            return None
-        kept, available = projection.weight.shape
-        return report.Projection(
-            dimensions=kept, available=available, texts=projection.texts, kept=projection.kept
         )
 
     @property

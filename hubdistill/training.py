@@ -33,6 +33,7 @@ from hubdistill import recipe, report
 from hubdistill.encoding import working_precision
 from hubdistill.errors import RecipeError, TrainingError
 from hubdistill.progress import track
+from hubdistill.students.dimensions import Vectors
 from hubdistill.students.layers import freeze_token_embeddings
 
 logger = logging.getLogger(__name__)
@@ -58,14 +59,6 @@ class Texts(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> str: ...
-
-
-class Vectors(Protocol):
-    """Rows of teacher vectors, by index: an array, or a view of the embedding cache."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
 
 
 class TeacherAgreement(BaseEvaluator):

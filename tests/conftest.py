@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
+from tokenizers.models import WordLevel, WordPiece
 from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -62,6 +63,31 @@ def wordpiece_tokenizer(max_length: int = 64) -> PreTrainedTokenizerFast:
         mask_token="[MASK]",
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )
+
+
+def save_word_encoder(folder: Path, words: Sequence[str], *, width: int, layers: int = 1) -> None:
+    """Save a plain BERT with a tokenizer of whole words, neither of them the tiny teacher's."""
+    torch.manual_seed(1)
+    entries = ["[PAD]", "[UNK]", *reversed(words)]
+    tokens = Tokenizer(WordLevel({entry: i for i, entry in enumerate(entries)}, unk_token="[UNK]"))
+    tokens.pre_tokenizer = Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokens, model_max_length=32, pad_token="[PAD]", unk_token="[UNK]"
+    ).save_pretrained(folder)
+    encoder = BertModel(
+        BertConfig(
+            vocab_size=len(entries),
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=32,
+        )
+    )
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    encoder.save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")

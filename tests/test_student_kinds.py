@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import save_word_encoder
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from hubdistill import training
 from hubdistill.errors import CardError, HubDistillError, StudentError
@@ -35,7 +32,7 @@ def data(tmp_path: Path, tiny_teacher_folder: Path) -> dict[str, Any]:
         f"{i % 6}\t{' '.join(rng.choice(WORDS, 5))}\t{' '.join(rng.choice(WORDS, 5))}" for i in range(40)
     ]
     (tmp_path / "sts.tsv").write_text("score\tsentence1\tsentence2\n" + "\n".join(pairs))
-    save_other_model(tmp_path / "other")
+    save_word_encoder(tmp_path / "other", WORDS, width=WIDTH, layers=2)
     return {
         "name": "family",
         "teacher": {
@@ -67,31 +64,6 @@ def data(tmp_path: Path, tiny_teacher_folder: Path) -> dict[str, Any]:
         },
         "card": {"license": "apache-2.0", "language": ["en"]},
     }
-
-
-def save_other_model(folder: Path) -> None:
-    """A plain BERT, half as wide as the tiny teacher, whose tokens are whole words."""
-    torch.manual_seed(1)
-    entries = ["[PAD]", "[UNK]", *reversed(WORDS)]
-    tokens = Tokenizer(WordLevel({entry: i for i, entry in enumerate(entries)}, unk_token="[UNK]"))
-    tokens.pre_tokenizer = Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokens, model_max_length=32, pad_token="[PAD]", unk_token="[UNK]"
-    ).save_pretrained(folder)
-    encoder = BertModel(
-        BertConfig(
-            vocab_size=len(entries),
-            hidden_size=WIDTH,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=32,
-        )
-    )
-    with torch.no_grad():
-        for parameter in encoder.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    encoder.save_pretrained(folder)
 
 
 def run_of(data: dict[str, Any], folder: Path) -> Run:

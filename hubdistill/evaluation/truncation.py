@@ -62,8 +62,8 @@ def measure_truncation(
     Raises:
         EvaluationError: as `predict` and `nearest`.
     """
+    theirs = rank(teacher, task, k, index).tolist()
     for width in widths:
-        theirs = rank(teacher, task, k, index).tolist()
         cut = CutVectors(student, width)
         for one in pairs:
             bootstrap = findings.bootstrap(len(one.scores), "pairs")

@@ -12,6 +12,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 from torch import nn
 
+from hubdistill import report
 from hubdistill.errors import CorpusTooSmallError, StudentError
 
 FIT_TEXTS = 100_000
@@ -47,6 +48,12 @@ class Projection:
             return projected
         lengths = np.linalg.norm(projected, axis=1, keepdims=True)
         return np.asarray(projected / np.where(lengths == 0, 1, lengths), np.float32)
+
+    @property
+    def fact(self) -> report.Projection:
+        """What the report says of it."""
+        kept, available = self.weight.shape
+        return report.Projection(dimensions=kept, available=available, texts=self.texts, kept=self.kept)
 
 
 @dataclass(frozen=True, eq=False)

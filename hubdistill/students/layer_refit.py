@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import batch_to_device
 from torch import nn
 
 from hubdistill.encoding import plan_batches, working_precision
@@ -63,7 +64,8 @@ def refit_layers(
     own, theirs = encoder_blocks(student), encoder_blocks(teacher.eval())
     batches = _batches(student, texts, prompt)
     before_next = [layer - 1 for layer in layers[1:]] + [len(theirs) - 1]
-    ends = [_find_end(student, block, batches[0]) for block in own]
+    shortest = batches[-1]
+    ends = [_find_end(student, block, shortest) for block in own]
     if None in ends:
         raise StudentError("the student's layers do not end in a linear map that could be solved for")
     bfloat16 = working_precision(teacher, "auto") == "bfloat16"
@@ -159,12 +161,7 @@ def _batches(
     batches = []
     for chosen in plan_batches(lengths, _BATCH_TOKENS):
         features = model.preprocess([texts[place] for place in chosen], prompt=prompt)
-        batches.append(
-            {
-                name: value.to(model.device) if isinstance(value, torch.Tensor) else value
-                for name, value in features.items()
-            }
-        )
+        batches.append(batch_to_device(features, model.device))
     return batches
 
 

@@ -25,11 +25,10 @@ from hubdistill import recipe, report
 from hubdistill.encoding import working_precision
 from hubdistill.errors import StudentError
 from hubdistill.progress import track
-from hubdistill.students.dimensions import ProjectedRows, check_dimensions, fit_projection
+from hubdistill.students.dimensions import ProjectedRows, Vectors, check_dimensions, fit_projection
 from hubdistill.students.token_table import (
     Counts,
     Table,
-    Vectors,
     blocks_of,
     check_size,
     fit_static,
@@ -117,13 +116,7 @@ def build_static_student(
             for solve, cosine in enumerate(fit.held_out_cosine)
         ),
         best_step=(1 + int(np.argmax(solves))) * fit.iterations,
-        projection=projection
-        and report.Projection(
-            dimensions=projection.weight.shape[0],
-            available=projection.weight.shape[1],
-            texts=projection.texts,
-            kept=projection.kept,
-        ),
+        projection=projection and projection.fact,
         seconds=time.perf_counter() - started,
     )
 

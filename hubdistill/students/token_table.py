@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ import scipy.sparse
 
 from hubdistill.errors import CorpusTooSmallError
 from hubdistill.progress import track
+from hubdistill.students.dimensions import Vectors
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,6 @@ Weights: TypeAlias = npt.NDArray[np.float32]
 """One weight for each text, shape (texts,)."""
 Counts: TypeAlias = scipy.sparse.csr_array
 """Token counts, shape (texts, tokens), float32."""
-
-
-class Vectors(Protocol):
-    """Vectors that are read a few rows at a time: an array, a memory map, cached rows."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, rows: Any, /) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from conftest import wordpiece_tokenizer
+from conftest import save_word_encoder, wordpiece_tokenizer
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from hubdistill import recipe
 from hubdistill.errors import StudentError
@@ -28,34 +23,10 @@ def sentences(n: int, seed: int = 0) -> list[str]:
     return [" ".join(rng.choice(WORDS, size=rng.integers(2, 20))) for _ in range(n)]
 
 
-def save_encoder(folder: Path, width: int) -> None:
-    """A plain BERT with a tokenizer of whole words, neither of them the tiny teacher's."""
-    torch.manual_seed(1)
-    entries = ["[PAD]", "[UNK]", *reversed(WORDS)]
-    tokens = Tokenizer(WordLevel({entry: i for i, entry in enumerate(entries)}, unk_token="[UNK]"))
-    tokens.pre_tokenizer = Whitespace()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokens, model_max_length=32, pad_token="[PAD]", unk_token="[UNK]"
-    ).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(entries),
-        hidden_size=width,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-    )
-    encoder = BertModel(config)
-    with torch.no_grad():
-        for parameter in encoder.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    encoder.save_pretrained(folder)
-
-
 @pytest.fixture(params=[16, 48], ids=["narrower", "wider"])
 def start_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / "other"
-    save_encoder(folder, request.param)
+    save_word_encoder(folder, WORDS, width=request.param)
     return folder
 
 
@@ -138,7 +109,7 @@ def test_a_start_that_cannot_be_had_says_why(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("text")
-    save_encoder(tmp_path / "broken", 16)
+    save_word_encoder(tmp_path / "broken", WORDS, width=16)
     (tmp_path / "broken/model.safetensors").write_bytes(b"not weights")
     with pytest.raises(StudentError, match=f"student 'small': .*(?:{message})"):
         load_start(student_of(tmp_path / "x", model=model), base=tmp_path, device="cpu")
