@@ -23,7 +23,7 @@ from hubdistill.corpus import Corpus, read_corpus
 from hubdistill.distilling import HELD_OUT_TEXTS, Distiller
 from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.evaluation.architecture import environment
-from hubdistill.evaluation.retrieval import ndcg, rank
+from hubdistill.evaluation.retrieval import quality_of_queries, rank
 from hubdistill.evaluation.retrieval_set import Retrieval, held_out_retrieval, read_retrieval_set
 from hubdistill.evaluation.similarity import CORRELATIONS, SimilarityPairs, predict, read_similarity_set
 from hubdistill.evaluation.vectors import Vectors
@@ -228,7 +228,8 @@ class Judge:
         }
         for name, task in self.retrieval.items():
             assert task.judgements is not None
-            figures[name] = float(ndcg(rank(vectors, task, 10, "exact"), task.judgements).mean())
+            of_query = quality_of_queries(rank(vectors, task, 10, "exact"), task.judgements)
+            figures[name] = float(of_query["ndcg_at_10"].mean())
         nearest: list[list[int]] = rank(vectors, self.near, 10, "exact").tolist()
         theirs = nearest if vectors.model is self.setting.teacher.model else self._of_teacher[1]
         figures["overlap"] = float(overlap_at_k(nearest, theirs, 10).mean())

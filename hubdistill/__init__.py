@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from hubdistill.hub import preflight as preflight
     from hubdistill.hub import push as push
     from hubdistill.localhub import LocalHub as LocalHub
+    from hubdistill.model_evaluation import evaluate_models as evaluate_models
     from hubdistill.pipeline import Run as Run
     from hubdistill.recipe import Recipe as Recipe
     from hubdistill.recipe import load_recipe as load_recipe
     from hubdistill.report import DistillationReport as DistillationReport
     from hubdistill.report import load_report as load_report
+    from hubdistill.report_comparison import compare_reports as compare_reports
 
 __version__ = "0.1.0"
 
@@ -36,6 +38,8 @@ _HOME = {
     "Recipe": "hubdistill.recipe",
     "Run": "hubdistill.pipeline",
     "check_loads_back": "hubdistill.hub",
+    "compare_reports": "hubdistill.report_comparison",
+    "evaluate_models": "hubdistill.model_evaluation",
     "load_recipe": "hubdistill.recipe",
     "load_report": "hubdistill.report",
     "preflight": "hubdistill.hub",

@@ -17,7 +17,10 @@ from transformers import TrainerCallback
 from hubdistill import atomic, recipe, report
 from hubdistill.card import check_owner, write_card
 from hubdistill.errors import HubDistillError, TrainingError
+from hubdistill.evaluation import check_held_out, check_sets
+from hubdistill.evaluation.slices import HeldOut
 from hubdistill.hub import preflight, push
+from hubdistill.models import locate
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.teacher import load_teacher
 from hubdistill.training import MONITORED_TEXTS, TeacherAgreement, hyperparameters, training_log
@@ -122,6 +125,8 @@ class HubDistillCallback(TrainerCallback):
         self.token = self.token or args.hub_token
         if self.push and state.is_world_process_zero:
             preflight(self.repo_id, token=self.token, **self.destination)
+        check_sets(self.evaluation, Path(), seed=args.seed)
+        check_held_out(self.evaluation, HeldOut(self.held_out), seed=args.seed)
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
         self.owner = settle_owner(self.owner, self.teacher)
         check_owner(self.owner)
@@ -173,7 +178,9 @@ class HubDistillCallback(TrainerCallback):
         model.save_pretrained(str(self.folder))
         subject = Subject(
             name=self.repo_id.split("/")[-1],
-            folder=self.folder,
+            model=locate(str(self.folder.resolve())),
+            owner=self.owner,
+            base_model=self.teacher.base_model_id,
             training=self._training_facts(args, state, model),
             kept_layers=self.layers,
         )
@@ -181,12 +188,13 @@ class HubDistillCallback(TrainerCallback):
             self.teacher,
             [subject],
             self.evaluation,
-            held_out=self.held_out,
-            owner=self.owner,
+            held_out=HeldOut(self.held_out),
             base=Path(),
             seed=args.seed,
+            work=self.folder / "eval",
             reproduce=f"HubDistillCallback({self.teacher.name!r}, {self.repo_id!r}, held_out=..., "
-            f"evaluation={self.evaluation!r}) in the same training script",
+            f"evaluation=Evaluation.model_validate({recipe.describe(self.evaluation)})) in the same training "
+            "script",
             device=str(model.device),
         )
         write_card(self.folder, repo_id=self.repo_id)

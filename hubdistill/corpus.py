@@ -254,7 +254,7 @@ def _write(
     base: Path,
     seed: int,
 ) -> None:
-    columns = [_text_columns(source, base) for source in settings.sources]
+    columns = [text_columns(source, base) for source in settings.sources]
     reader = _Reader(settings, base, seed, columns)
     with (
         TextTableWriter(folder) as writer,
@@ -354,7 +354,7 @@ def _label_digest(settings: settings_of.Corpus) -> str:
     return hashlib.sha256(json.dumps(origins, sort_keys=True).encode()).hexdigest()
 
 
-def _text_columns(source: CorpusSource, base: Path) -> tuple[str, ...]:
+def text_columns(source: CorpusSource, base: Path) -> tuple[str, ...]:
     available = available_columns(source, base=base)
     name = source_name(source)
     if not available:

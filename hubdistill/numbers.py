@@ -1,12 +1,13 @@
 """Numbers as a card prints them.
 
-Shares and ratios are rounded down, so that what is printed is never better than what was measured.
+Shares and ratios are rounded down, and shares of a cost up, so that what is printed is never better than
+what was measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_DOWN, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
 
 from hubdistill.report import Interval
 
@@ -45,6 +46,11 @@ def share(value: float) -> str:
     return f"{percent}%".replace("-", MINUS)
 
 
+def cost_share(value: float) -> str:
+    """A cost as a share of another, rounded up: `35.3%`."""
+    return f"{(Decimal(repr(value)) * 100).quantize(Decimal('0.1'), rounding=ROUND_CEILING)}%"
+
+
 def share_span(interval: Interval) -> str:
     """A confidence interval of a share: `[96.1%, 97.6%]`."""
     return f"[{share(interval.low)}, {share(interval.high)}]"
@@ -57,7 +63,9 @@ def ratio(value: float) -> str:
 
 
 def rate(value: float) -> str:
-    """Items per second, with three significant digits: `7.54`, `52.3`, `1,230`."""
+    """Items per second, ms or s, with three significant digits: `0.00754`, `7.54`, `52.3`, `1,230`."""
+    if 0 < abs(value) < 1:
+        return format(Decimal(f"{value:.2e}"), "f")
     if value < 100:
         return f"{value:.2f}" if value < 10 else f"{value:.1f}"
     return f"{round(value, 3 - len(str(int(value)))):,.0f}"

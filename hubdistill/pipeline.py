@@ -6,7 +6,8 @@ so every step can be called on its own and a killed run goes on where it was:
     runs/<family>/
         corpus/                  normalised, deduplicated, split texts
         embeddings/              the teacher's vectors
-        work/<student>/          checkpoints, and distilled.json once the student is done
+        work/<student>/          checkpoints, distilled.json once the student is done, and the held-out texts
+                                 on which it agrees least with the teacher
         students/<student>/      what is published: model, report.json, figures, README.md, recipe.yaml
 """
 
@@ -37,8 +38,10 @@ from hubdistill.distilling import (
 from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
+from hubdistill.evaluation.slices import HeldOut
 from hubdistill.hub import PushOutcome, preflight, push
 from hubdistill.hub.secrets import find_secrets
+from hubdistill.models import locate
 from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe, dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.teacher import Teacher, embed, load_teacher, processes
@@ -137,7 +140,7 @@ class Run:
                     device=self.teacher.model.device,
                     bf16=training.trains_in_bf16(self.teacher.model),
                 )
-        check_sets(self.recipe.evaluation, self.recipe.folder)
+        check_sets(self.recipe.evaluation, self.recipe.folder, seed=self.recipe.seed)
         check_owner(settle_owner(self.recipe.card, self.teacher))
         if find_spec("matplotlib") is None:
             raise MissingExtraError("figures", "Drawing the card's figures")
@@ -165,7 +168,9 @@ class Run:
 
     def embed(self) -> Embedded:
         """Have the teacher embed what the students need; vectors that are there already are kept."""
-        check_held_out(self.recipe.evaluation, self._evaluated_texts())
+        check_held_out(
+            self.recipe.evaluation, self._held_out(), base=self.recipe.folder, seed=self.recipe.seed
+        )
         started = time.perf_counter()
         train, held_out = self._train_vectors, self._held_out_vectors
         return Embedded(
@@ -193,12 +198,10 @@ class Run:
             self.teacher,
             [self._subject(name) for name in self._names()],
             self.recipe.evaluation,
-            held_out=self._evaluated_texts(),
-            owner=self.recipe.card,
+            held_out=self._held_out(),
             base=self.recipe.folder,
             seed=self.recipe.seed,
-            corpus=self.corpus.facts,
-            recipe=dump_recipe(self.recipe),
+            work=self.folder / "work",
             device=self.device,
         )
 
@@ -237,8 +240,15 @@ class Run:
             for name in self._names()
         ]
 
-    def _evaluated_texts(self) -> list[str]:
-        return self.corpus.held_out.head(self.recipe.evaluation.held_out_texts).texts()
+    def _held_out(self) -> HeldOut:
+        """Held-out texts, and where each came from."""
+        table = self.corpus.held_out.head(self.recipe.evaluation.held_out_texts)
+        sources = [self.corpus.facts.sources[index] for index in table.source_index]
+        return HeldOut(
+            texts=table.texts(),
+            sources=[" ".join(filter(None, (source.name, source.config))) for source in sources],
+            languages=[source.language for source in sources],
+        )
 
     @property
     def _cache_folder(self) -> Path:
@@ -361,4 +371,15 @@ class Run:
             raise TrainingError(
                 f"there is no student '{name}' yet; run `hubdistill distill` with this recipe"
             )
-        return Subject(name, self.student_folder(name), made.training, made.layers)
+        start = made.training.start
+        folder = self.student_folder(name)
+        return Subject(
+            name,
+            locate(str(folder.resolve())),
+            settle_owner(self.recipe.card, self.teacher),
+            training=made.training,
+            kept_layers=made.layers,
+            base_model=start.hub_id if start else self.teacher.base_model_id,
+            corpus=self.corpus.facts,
+            recipe=dump_recipe(self.recipe),
+        )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -78,6 +77,14 @@ class Teacher(Settings):
     """Tokens (padding included) in one batch of the teacher pass; chosen for the device when left out."""
     trust_remote_code: bool = False
     """Run the teacher's own Python code. The card then says so."""
+
+    @classmethod
+    def at(cls, address: str, **settings: Any) -> Teacher:
+        """A model by its address: a local folder, `namespace/name` or `namespace/name@revision`."""
+        if "@" not in address or Path(address).expanduser().is_dir():
+            return cls(model=address, **settings)
+        model, _, revision = address.rpartition("@")
+        return cls(model=model, revision=revision, **settings)
 
 
 class DataSource(Settings):
@@ -261,28 +268,75 @@ class SimilaritySet(DataSource):
     sentence2: str = "sentence2"
     score: str = "score"
     language: str | None = None
+    benchmark_task: str | None = None
+    """As for retrieval sets."""
+
+
+class MadeQueries(Settings):
+    """Queries made from documents, where nobody has written any.
+
+    Each query knows the document that it was made from, which is its one relevant document.
+    """
+
+    method: Literal["title", "first-sentence", "crop", "model"]
+    """The title, the first sentence or a span of words, each taken out of its document; or a question
+    that a text2text model writes to the document."""
+    count: Positive = 500
+    """Of so many documents, chosen by the seed."""
+    model: str | None = None
+    """The text2text model: a Hub id (`doc2query/msmarco-t5-base-v1`) or a local folder."""
+    revision: str | None = None
+    """Of the model: branch, tag or commit on the Hub."""
+
+    @model_validator(mode="after")
+    def _a_model_where_one_writes(self) -> MadeQueries:
+        if (self.method == "model") != (self.model is not None):
+            raise ValueError("`model` names the text2text model of `method: model`, and of no other method")
+        return self
 
 
 class RetrievalSet(Settings):
-    """Documents, queries and relevance judgements in BEIR form."""
+    """Documents, queries and relevance judgements in BEIR form: a local folder or a Hub data set."""
 
     name: Name
-    folder: str
+    folder: str | None = None
     """Local folder with corpus.jsonl, queries.jsonl and qrels.tsv."""
+    dataset: str | None = None
+    """A Hub data set with the configurations corpus, queries and qrels (or default), as those of BEIR,
+    NanoBEIR and MTEB have them."""
+    split: str = "test"
+    """Of the judgements; also of documents and queries where they have a split of that name."""
+    revision: str | None = None
+    make_queries: MadeQueries | None = None
+    """Make the queries from the documents; the set then needs no queries and judgements of its own."""
     documents: Annotated[int, Field(ge=1)] | None = None
     """Use at most so many documents, judged ones first."""
     language: str | None = None
+    benchmark_task: str | None = None
+    """The task's id, where the data set is a benchmark that the Hub has registered: the figures are then
+    written to .eval_results/ as well."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> RetrievalSet:
+        if bool(self.dataset) == bool(self.folder):
+            raise ValueError("name either `folder` (a local one) or `dataset` (a Hub id)")
+        return self
 
 
 class Speed(Settings):
-    """How throughput is measured."""
+    """How cost is measured: throughput, latency, time to load and memory."""
 
     tokens: Annotated[tuple[Positive, ...], Field(min_length=1)] = (16, 64, 256)
     """Text lengths, in teacher tokens."""
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_sizes: Annotated[tuple[Positive, ...], Field(min_length=1)] = (32,)
+    """Throughput is measured at each; the first stands for all where one figure is shown."""
     seconds: Annotated[float, Field(gt=0)] = 1.0
     """Aim for so long a measurement of one model at one length, per repeat."""
     repeats: Annotated[int, Field(ge=1)] = 5
+    calls: Annotated[int, Field(ge=0)] = 50
+    """Calls with a single text behind the latency, for each model and length; 0 leaves latency out."""
+    footprint: bool = True
+    """Time to load and peak memory, of each model in a process of its own."""
 
 
 class Evaluation(Settings):
@@ -297,9 +351,32 @@ class Evaluation(Settings):
     k: Annotated[tuple[Positive, ...], Field(min_length=1)] = (10, 20, 30, 40, 50)
     index: Annotated[str, AfterValidator(_usable_index)] = "exact"
     """`exact` (matrix product), `:memory:` (embedded Qdrant) or the URL of a Qdrant server."""
+    make_queries: MadeQueries | None = None
+    """Make queries from held-out texts, instead of letting some of them look for the others."""
+    hnsw_ef: tuple[Positive, ...] = ()
+    """Also search Qdrant's HNSW graph at these depths, and report how much of exact search it finds: in the
+    embedded engine, or on the server that `index` names."""
+    truncate: tuple[Positive, ...] = ()
+    """Also measure every model with its vectors cut to these widths."""
+    quantize: tuple[Literal["int8", "binary"], ...] = ("int8", "binary")
+    """Also measure every model with its vectors quantized."""
+    asymmetric: bool = True
+    """Also measure a student's queries against the teacher's documents, where both share a space."""
+    mteb: tuple[str, ...] = ()
+    """Names of MTEB tasks (STSBenchmark) to run as well; mteb's own result files are kept."""
     speed: Speed | None = Speed()
     bootstrap: Annotated[int, Field(ge=100)] = 1_000
     """Resamples behind every 95 % interval."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Evaluation:
+        sets: list[SimilaritySet | RetrievalSet] = [*self.similarity, *self.retrieval]
+        names = [*(one.name for one in sets), *self.mteb]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"the name {sorted(twice)[0]!r} is used twice among sets and tasks")
+        if taken := RESERVED_NAMES.intersection(names):
+            raise ValueError(f"the name {sorted(taken)[0]!r} is taken by what is measured on held-out texts")
+        return self
 
 
 class Card(Settings):
@@ -319,6 +396,8 @@ class Card(Settings):
     """BibTeX of your own work, put first."""
     samples: Annotated[int, Field(ge=0)] = 3
     """Training texts shown; 0 keeps every training text off the card."""
+    lowest_agreement: Annotated[int, Field(ge=0, le=10)] = 0
+    """Show so many of the held-out texts on which student and teacher agree least."""
     template: str | None = None
     """Your own Jinja template; it may extend model_card.md.j2."""
 
@@ -363,22 +442,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Recipe:
-        groups: dict[str, Iterable[Any]] = {
-            "students": self.students,
-            "evaluation": (*self.evaluation.similarity, *self.evaluation.retrieval),
-        }
-        for place, items in groups.items():
-            names = [item.name for item in items]
-            if twice := {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"{place}: the name {sorted(twice)[0]!r} is used twice")
-        evaluation_sets: list[SimilaritySet | RetrievalSet] = [
-            *self.evaluation.similarity,
-            *self.evaluation.retrieval,
-        ]
-        if taken := {one.name for one in evaluation_sets} & RESERVED_NAMES:
-            raise ValueError(
-                f"evaluation: the name {sorted(taken)[0]!r} is taken by what is measured on held-out texts"
-            )
+        names = [student.name for student in self.students]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"students: the name {sorted(twice)[0]!r} is used twice")
         return self
 
     @property
@@ -417,17 +483,9 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
             message names the field and, for an unknown key, the nearest known one.
     """
     path = Path(path)
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except FileNotFoundError:
-        raise RecipeError(f"no recipe at {path}; `hubdistill init {path}` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error}") from error
-    except RecursionError:
-        raise RecipeError(f"{path} is nested too deeply for a recipe") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path} is not valid YAML: {error}") from error
-    return parse_recipe(data, folder=path.parent, name=str(path))
+    if not path.exists():
+        raise RecipeError(f"no recipe at {path}; `hubdistill init {path}` writes one")
+    return parse_recipe(_read_yaml(path), folder=path.parent, name=str(path))
 
 
 def parse_recipe(data: Any, *, folder: Path, name: str = "recipe") -> Recipe:
@@ -438,8 +496,54 @@ def parse_recipe(data: Any, *, folder: Path, name: str = "recipe") -> Recipe:
     """
     if not isinstance(data, dict):
         raise RecipeError(f"{name}: expected a mapping with the keys {', '.join(Recipe.model_fields)}")
+    recipe = _validate(Recipe, data, name)
+    recipe._folder = folder
+    return recipe
+
+
+def load_evaluation(path: str | os.PathLike[str]) -> Evaluation:
+    """Read what a YAML file says under `evaluation`: a recipe, or a file with nothing else.
+
+    Raises:
+        RecipeError: as `load_recipe`; also when there is no such key.
+    """
+    path = Path(path)
+    data = _read_yaml(path)
+    if not isinstance(data, dict) or "evaluation" not in data:
+        raise RecipeError(f"{path}: expected the key `evaluation`, as in a recipe")
+    return parse_evaluation(data["evaluation"], name=str(path))
+
+
+def parse_evaluation(data: Any, *, name: str = "settings") -> Evaluation:
+    """Turn plain data into what is to be measured.
+
+    Raises:
+        RecipeError: as `load_recipe`.
+    """
+    return _validate(_EvaluationFile, {"evaluation": data}, name).evaluation
+
+
+class _EvaluationFile(Settings):
+    evaluation: Evaluation
+
+
+def _read_yaml(path: Path) -> Any:
     try:
-        recipe = Recipe.model_validate(data)
+        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"cannot read {path}: {error}") from error
+    except RecursionError:
+        raise RecipeError(f"{path} is nested too deeply for a recipe") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not valid YAML: {error}") from error
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def _validate(model: type[AnySettings], data: Any, name: str) -> AnySettings:
+    try:
+        return model.model_validate(data)
     except ValidationError as error:
         # A list whose items were refused is also reported as too short; the items' own errors suffice.
         found = [
@@ -447,8 +551,6 @@ def parse_recipe(data: Any, *, folder: Path, name: str = "recipe") -> Recipe:
         ]
         problems = "\n".join(f"  {_explain(problem)}" for problem in found)
         raise RecipeError(f"{name}:\n{problems}") from None
-    recipe._folder = folder
-    return recipe
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -456,11 +558,17 @@ def dump_recipe(recipe: Recipe) -> str:
 
     Local models with a Hub id are named by that id; absolute paths are cut to their last part.
     """
-    data = recipe.model_dump(mode="json", exclude_unset=True)
+    data = describe(recipe)
     for model in (data["teacher"], *data["students"]):
         if hub_id := model.pop("hub_id", None):
             model["model"] = hub_id
-    return yaml.safe_dump(_without_absolute_paths(data), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """What was set, as plain data that is fit to be published: absolute paths are cut to their last part."""
+    plain: dict[str, Any] = _without_absolute_paths(settings.model_dump(mode="json", exclude_unset=True))
+    return plain
 
 
 def _without_absolute_paths(data: Any) -> Any:
@@ -528,6 +636,7 @@ def _known_keys(location: tuple[int | str, ...]) -> list[str]:
         "similarity": SimilaritySet,
         "retrieval": RetrievalSet,
         "speed": Speed,
+        "make_queries": MadeQueries,
         "card": Card,
         "publish": Publish,
         "static": StaticStudent,

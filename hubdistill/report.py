@@ -25,6 +25,16 @@ FILE_NAME = "report.json"
 
 Value = str | int | float | bool | None
 
+VARIANTS: Final = frozenset({"dimensions", "precision", "documents", "ef", "language", "source", "length"})
+"""Parameters by which a measurement is not of a model's plain vectors on the whole of its data.
+
+    dimensions   vectors cut to so many
+    precision    vectors quantized: `int8` or `binary`
+    documents    the model that embedded the documents, while the measured one embedded the queries
+    ef           approximate search, so many candidates deep
+    language, source, length   only the texts of one language, source, or range of tokens ("17-64")
+"""
+
 
 class Fact(BaseModel):
     """Base of every fact: immutable, strict, and finite (NaN and infinity are refused)."""
@@ -57,7 +67,8 @@ class Metric(Fact):
 class EvaluationData(Fact):
     """Data that something was measured on."""
 
-    kind: Literal["texts", "similarity", "retrieval", "speed"]
+    kind: Literal["texts", "similarity", "retrieval", "benchmark", "speed"]
+    """A benchmark is an MTEB task, measured by mteb."""
     title: str
     source: str
     """Hub id, or file name (never a path)."""
@@ -69,8 +80,13 @@ class EvaluationData(Fact):
     """Items: texts, pairs or queries."""
     documents: int | None = None
     sha256: str
-    """Of all texts, in order, newline-joined."""
+    """Of all texts, in order, newline-joined; for a benchmark, of task, data set,
+    revision, splits and subsets."""
     language: str | None = None
+    made_queries: str | None = None
+    """How the queries were made from the documents; None when people wrote them."""
+    benchmark_task: str | None = None
+    """The task's id, where the data set is a benchmark that the Hub has registered."""
 
 
 class Architecture(Fact):
@@ -131,14 +147,20 @@ class Measurement(Fact):
     against: str | None = None
     """The model it was compared with, for measures of agreement."""
     parameters: dict[str, Value] = {}
-    """For example {"k": 10} or {"tokens": 64, "batch_size": 32}."""
+    """For example {"k": 10} or {"tokens": 64, "batch_size": 32}. Those in `VARIANTS` say that something
+    else than the model's plain vectors on the whole data was measured."""
     interval: Interval | None = None
     reproduce: str
     """The call that repeats it."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is of the model's plain vectors on the whole data: see `VARIANTS`."""
+        return VARIANTS.isdisjoint(self.parameters)
+
 
 class Comparison(Fact):
-    """A student's quality against the teacher's, paired item by item."""
+    """A student's quality against the teacher's or another student's, paired item by item."""
 
     metric: str
     model: str
@@ -146,11 +168,11 @@ class Comparison(Fact):
     data: str
     parameters: dict[str, Value] = {}
     difference: float
-    """Student minus teacher."""
+    """The model's value minus the other's."""
     interval: Interval
     """Of the difference, paired."""
     kept: float
-    """The student's value over the teacher's."""
+    """The model's value over the other's."""
     kept_interval: Interval
 
     @property
@@ -310,6 +332,15 @@ class Training(Fact):
     """BibTeX of losses and methods."""
 
 
+class LowAgreement(Fact):
+    """A held-out text on which student and teacher agree little."""
+
+    text: str
+    value: float
+    metric: str
+    """`teacher_cosine`, or `precision_at_k` where the two have no space in common."""
+
+
 class QuickStart(Fact):
     """The card's first snippet and what it printed when it was run."""
 
@@ -319,7 +350,7 @@ class QuickStart(Fact):
 
 
 class DistillationReport(Fact):
-    """Everything that is known about one student. See the module docstring."""
+    """Everything that is known about one student: the content of report.json."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     hubdistill_version: str
@@ -337,6 +368,10 @@ class DistillationReport(Fact):
     measurements: tuple[Measurement, ...]
     comparisons: tuple[Comparison, ...] = ()
     points: SimilarityPoints | None = None
+    lowest_agreement: tuple[LowAgreement, ...] = ()
+    """Held-out texts, lowest first; empty unless the owner asks for them on the card."""
+    seconds: dict[str, float] = {}
+    """What the evaluation took, by part: `embedding`, `similarity`, ..."""
     environment: Environment
     corpus: CorpusFacts | None = None
     training: Training | None = None
@@ -389,6 +424,17 @@ class DistillationReport(Fact):
         path = folder / FILE_NAME
         write_text(path, self.model_dump_json(indent=2) + "\n")
         return path
+
+
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema of report.json, which hubdistill/report.schema.json holds.
+
+    What validates is what `load_report` reads, but for references: that a measurement's model is one of
+    `models` is beyond a schema.
+    """
+    schema = DistillationReport.model_json_schema()
+    schema["required"] = ["schema_version", *schema["required"]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def load_report(path: str | os.PathLike[str]) -> DistillationReport:

@@ -7,24 +7,41 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sentence_transformers import SentenceTransformer
-
 from hubdistill import __version__, report
-from hubdistill.evaluation import Candidate, evaluate
+from hubdistill.atomic import write_text
+from hubdistill.evaluation import Candidate, Evidence, evaluate
 from hubdistill.evaluation.architecture import describe_architecture, environment, model_bytes
-from hubdistill.evaluation.quick_start import run_quick_start
+from hubdistill.evaluation.quick_start import run_quick_starts
+from hubdistill.evaluation.slices import HeldOut
+from hubdistill.hub.secrets import find_secrets
+from hubdistill.models import Located, load_model
 from hubdistill.recipe import Card, Evaluation
-from hubdistill.teacher import Teacher, weights_digest
+from hubdistill.teacher import Teacher
+
+LOWEST_AGREEMENT = "lowest_agreement.jsonl"
+"""Held-out texts on which student and teacher agree least: kept beside, never in what is published."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A student on disk, and how it was made."""
+    """A student on disk, and what is known of it."""
 
     name: str
-    folder: Path
-    training: report.Training
+    model: Located
+    owner: Card
+    """What the owner says on the card; licence and languages are settled."""
+    training: report.Training | None = None
+    """How it was made; None when nobody said."""
     kept_layers: tuple[int, ...] | None = None
+    base_model: str | None = None
+    """Hub id of the checkpoint that it was initialised from."""
+    corpus: report.CorpusFacts | None = None
+    """What it was distilled on."""
+    recipe: str | None = None
+    """The recipe as YAML."""
+    trust_remote_code: bool = False
+    report_folder: Path | None = None
+    """Where its report goes; into its own folder when left out."""
 
 
 def write_reports(
@@ -32,12 +49,10 @@ def write_reports(
     subjects: Sequence[Subject],
     settings: Evaluation,
     *,
-    held_out: Sequence[str],
-    owner: Card,
+    held_out: HeldOut,
     base: Path,
     seed: int,
-    corpus: report.CorpusFacts | None = None,
-    recipe: str | None = None,
+    work: Path,
     reproduce: str = "hubdistill evaluate recipe.yaml",
     device: str | None = None,
 ) -> dict[str, report.DistillationReport]:
@@ -48,47 +63,71 @@ def write_reports(
         subjects: the students, loaded anew from their folders as a user would.
         settings: what to measure.
         held_out: texts that no student was trained on.
-        owner: what the owner says on the card; without a licence or languages the teacher's are taken.
         base: the folder that relative paths in `settings` start from.
         seed: of samples and resampling.
-        corpus: what the students were distilled on.
-        recipe: the recipe as YAML.
+        work: folder for what stays behind: mteb's result files, and for each student the texts on which it
+            agrees least with the teacher.
         reproduce: the call that repeats the measurements.
         device: torch device for the students.
 
     Raises:
         EvaluationError: a measure is undefined on this input.
     """
-    first = Candidate(teacher.name, teacher.model, _describe_teacher(teacher), teacher.prompt)
+    first = Candidate(
+        teacher.name, teacher.model, _describe_teacher(teacher), teacher.prompt, folder=teacher.folder
+    )
     others = [_load(subject, teacher.prompt, device) for subject in subjects]
-    owner = settle_owner(owner, teacher)
-    language = owner.language[0] if len(owner.language) == 1 else None
+    spoken = {subject.owner.language for subject in subjects}
+    language = next(iter(spoken))[0] if [len(languages) for languages in spoken] == [1] else None
+    # What a reader will try first must work; it is found out before hours of measuring.
+    quick_starts = run_quick_starts(
+        [
+            (subject.name, subject.model.folder, one.facts.trust_remote_code)
+            for subject, one in zip(subjects, others, strict=True)
+        ],
+        language,
+    )
     evidence = evaluate(
-        first, others, settings, held_out, base=base, seed=seed, language=language, reproduce=reproduce
+        first,
+        others,
+        settings,
+        held_out,
+        base=base,
+        seed=seed,
+        work=work,
+        language=language,
+        reproduce=reproduce,
     )
     where = environment(seed, str(teacher.model.device))
     reports = {}
-    for subject in subjects:
+    for subject, quick_start in zip(subjects, quick_starts, strict=True):
+        lowest = evidence.lowest_agreement[subject.name]
         reports[subject.name] = report.DistillationReport(
             hubdistill_version=__version__,
             created=datetime.now(UTC),
             student=subject.name,
             teacher=teacher.name,
-            base_model=start.hub_id if (start := subject.training.start) else teacher.base_model_id,
+            base_model=subject.base_model,
             models={candidate.name: candidate.facts for candidate in (first, *others)},
             data=evidence.data,
             metrics=evidence.metrics,
             measurements=evidence.measurements,
-            comparisons=evidence.comparisons,
+            comparisons=_comparisons(evidence, subject.name, teacher.name),
             points=evidence.points.get(subject.name),
+            lowest_agreement=_publishable(lowest)[: subject.owner.lowest_agreement],
+            seconds=evidence.seconds,
             environment=where,
-            corpus=corpus,
+            corpus=subject.corpus,
             training=subject.training,
-            quick_start=run_quick_start(subject.folder, language),
-            recipe=recipe,
-            owner=owner,
+            quick_start=quick_start,
+            recipe=subject.recipe,
+            owner=subject.owner,
         )
-        reports[subject.name].save(subject.folder)
+        kept = work / subject.name
+        for folder in (where_to := subject.report_folder or subject.model.folder, kept):
+            folder.mkdir(parents=True, exist_ok=True)
+        reports[subject.name].save(where_to)
+        write_text(kept / LOWEST_AGREEMENT, "".join(f"{one.model_dump_json()}\n" for one in lowest))
     return reports
 
 
@@ -113,23 +152,41 @@ def _describe_teacher(teacher: Teacher) -> report.Model:
     )
 
 
+def _publishable(texts: Sequence[report.LowAgreement]) -> tuple[report.LowAgreement, ...]:
+    """Those that hold nothing that would look like a secret or a private path."""
+    return tuple(one for one in texts if not any(find_secrets(one.text)))
+
+
+def _comparisons(evidence: Evidence, student: str, teacher: str) -> tuple[report.Comparison, ...]:
+    """Those with the teacher, of all students, and this student's with its siblings."""
+    return tuple(c for c in evidence.comparisons if teacher == c.against or student in (c.model, c.against))
+
+
 def _load(subject: Subject, prompt: str | None, device: str | None) -> Candidate:
-    model = SentenceTransformer(str(subject.folder), device=device, local_files_only=True)
+    found, training = subject.model, subject.training
+    model = load_model(found, device=device, trust_remote_code=subject.trust_remote_code)
     facts = report.Model(
         role="student",
         name=subject.name,
-        revision=weights_digest(subject.folder),
+        hub_id=found.hub_id,
+        revision=found.revision,
         architecture=describe_architecture(model, kept_layers=subject.kept_layers),
-        bytes=model_bytes(subject.folder),
+        bytes=model_bytes(found.folder),
         dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
+        license=subject.owner.license,
+        languages=subject.owner.language,
+        trust_remote_code=any(
+            type(module).__module__.startswith("transformers_modules") for module in model.modules()
+        ),
     )
     # Others learned the prompt as part of the teacher's vectors, and take none or have one of their own.
-    takes_prompt = subject.training.method in ("layers", "trimmed")
+    takes_prompt = training is not None and training.method in ("layers", "trimmed")
     return Candidate(
         subject.name,
         model,
         facts,
         prompt if takes_prompt else None,
-        teacher_space=subject.training.teacher_space is not False,
-        matryoshka=subject.training.matryoshka,
+        teacher_space=None if training is None else training.teacher_space is not False,
+        matryoshka=training.matryoshka if training else (),
+        folder=found.folder,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -16,12 +17,13 @@ from hubdistill.report import (
     Measurement,
     Metric,
     Model,
+    Value,
 )
 
 T = TypeVar("T")
 Pair = tuple[str, str]
 
-Kind = Literal["texts", "similarity", "retrieval", "speed"]
+Kind = Literal["texts", "similarity", "retrieval", "benchmark", "speed"]
 
 _FIRST = ("spearman", "ndcg", "teacher_cosine")
 """Beginnings of the names of metrics that stand for their kind where there are several."""
@@ -84,6 +86,19 @@ class Agreement:
         return self.pairs.get((model, other)) or self.pairs.get((other, model)) or {}
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How much more one model scores than another, paired item by item."""
+
+    value: float
+    interval: Interval
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.interval.low > 0 or self.interval.high < 0
+
+
 def student_model(report: DistillationReport) -> Model:
     """The student that the report is about."""
     return report.models[report.student]
@@ -116,6 +131,19 @@ def layers_of(architecture: Architecture) -> int:
     return 0 if architecture.kind == "static" else architecture.layers
 
 
+def layer_ratio(report: DistillationReport) -> float | None:
+    """How many times as fast the student would be if layers were all that takes time.
+
+    Returns:
+        The teacher's layers over the student's; None where their layers are not of one width, and where
+        there are as many of them.
+    """
+    ours, theirs = student_model(report).architecture, teacher_model(report).architecture
+    mine, other = layers_of(ours), layers_of(theirs)
+    alike = (ours.hidden_size, ours.feed_forward) == (theirs.hidden_size, theirs.feed_forward)
+    return other / mine if alike and mine and other and mine != other else None
+
+
 def metric_order(report: DistillationReport, kind: Kind) -> list[str]:
     """Metrics measured on data of one kind, the one that stands for it first."""
     names = dict.fromkeys(m.metric for m in report.measurements if report.data[m.data].kind == kind)
@@ -132,29 +160,71 @@ def results(report: DistillationReport, kind: Kind, model: str | None = None) ->
     found = []
     for name in metric_order(report, kind):
         for ours in report.find(name, model=model):
-            if ours.against is not None or report.data[ours.data].kind != kind or is_cut(ours):
-                continue
-            found.append(
-                Result(
-                    metric=report.metrics[name],
-                    metric_name=name,
-                    data=report.data[ours.data],
-                    student=ours,
-                    teacher=_teachers(report, ours),
-                    comparison=_comparison(report, ours),
-                )
-            )
+            if ours.against is None and report.data[ours.data].kind == kind and ours.plain:
+                found.append(beside(report, ours, _teachers(report, ours)))
     return found
 
 
+def beside(report: DistillationReport, ours: Measurement, theirs: Measurement) -> Result:
+    """A student's measurement and the teacher's, with the comparison of the two where there is one."""
+    return Result(
+        metric=report.metrics[ours.metric],
+        metric_name=ours.metric,
+        data=report.data[ours.data],
+        student=ours,
+        teacher=theirs,
+        comparison=next(
+            (
+                c
+                for c in report.comparisons
+                if (c.metric, c.model, c.data) == (ours.metric, ours.model, ours.data)
+                and c.against == report.teacher
+                and c.parameters == ours.parameters
+            ),
+            None,
+        ),
+    )
+
+
+def same_of(report: DistillationReport, m: Measurement, model: str) -> Measurement | None:
+    """The same measure of another model; None where it was not measured."""
+    found = report.find(m.metric, model=model, data=m.data)
+    return next((other for other in found if other.parameters == m.parameters), None)
+
+
+def title_of(metric: Metric, parameters: Mapping[str, Value]) -> str:
+    """A metric's title with the k of the parameters: `Precision@10`, `Recall of HNSW at 10`."""
+    k = parameters.get("k")
+    return metric.title if k is None else re.sub(r"(@| at )k\b", rf"\g<1>{k}", metric.title)
+
+
 def headline_results(report: DistillationReport, model: str | None = None) -> list[Result]:
-    """The results that stand for quality: similarity before retrieval, one metric each, every data set."""
+    """The results that stand for quality: similarity before retrieval, one metric each, every data set.
+
+    Sets whose queries people wrote come before those whose queries were made.
+    """
     kinds: tuple[Kind, ...] = ("similarity", "retrieval")
     headline = []
     for kind in kinds:
         found = results(report, kind, model)
-        headline += [result for result in found if result.metric_name == found[0].metric_name]
+        first = [result for result in found if result.metric_name == found[0].metric_name]
+        headline += sorted(first, key=lambda result: result.data.made_queries is not None)
     return headline
+
+
+def sibling_difference(
+    report: DistillationReport, measured: Result | Measurement, sibling: str
+) -> Difference | None:
+    """This student's value minus a sibling's, where the two were compared on what was measured."""
+    ours = measured.student if isinstance(measured, Result) else measured
+    for c in report.comparisons:
+        if (c.metric, c.data, c.parameters) == (ours.metric, ours.data, ours.parameters):
+            if (c.model, c.against) == (ours.model, sibling):
+                return Difference(c.difference, c.interval)
+            if (c.model, c.against) == (sibling, ours.model):
+                turned = {"low": -c.interval.high, "high": -c.interval.low}
+                return Difference(-c.difference, c.interval.model_copy(update=turned))
+    return None
 
 
 def fidelity(report: DistillationReport, model: str | None = None) -> list[Measurement]:
@@ -164,7 +234,7 @@ def fidelity(report: DistillationReport, model: str | None = None) -> list[Measu
         m
         for name in metric_order(report, "texts")
         for m in report.find(name, model=model)
-        if "k" not in m.parameters and m.against == report.teacher
+        if "k" not in m.parameters and m.against == report.teacher and m.plain
     ]
     return found
 
@@ -175,7 +245,7 @@ def top_k_agreement(report: DistillationReport) -> list[Agreement]:
     found: dict[str, dict[Pair, dict[int, Measurement]]] = {}
     for m in report.measurements:
         k = m.parameters.get("k")
-        if m.against is None or not isinstance(k, int) or is_cut(m):
+        if m.against in (None, m.model) or not isinstance(k, int) or not m.plain:
             continue
         pairs = found.setdefault(m.data, {})
         pair = (m.model, m.against)
@@ -191,45 +261,49 @@ def top_k_agreement(report: DistillationReport) -> list[Agreement]:
     return agreements
 
 
-def is_cut(m: Measurement) -> bool:
-    """Whether it was measured on vectors cut to fewer dimensions."""
-    return "dimensions" in m.parameters
+def first_agreement(report: DistillationReport, k: int | None = None) -> Measurement | None:
+    """Precision@k of the student with its teacher on the first data set that has it.
 
-
-def truncations(report: DistillationReport) -> dict[int, list[Measurement]]:
-    """What was measured of the student at each number of dimensions, falling; the full one is first.
-
-    Every list has the same measures in the same order; empty when no vectors were cut.
+    Args:
+        k: the smallest that was measured when left out.
     """
-    cut = [m for m in report.measurements if m.model == report.student and is_cut(m)]
-    found: dict[int, list[Measurement]] = {}
-    for m in cut:
-        found.setdefault(int(m.parameters["dimensions"] or 0), []).append(m)
-    if not found:
-        return {}
-    whole = [_whole(report, m) for m in next(iter(found.values()))]
-    full = student_model(report).architecture.dimensions
-    return {full: whole, **{width: found[width] for width in sorted(found, reverse=True)}}
+    for agreement in top_k_agreement(report):
+        at = agreement.at(report.student, report.teacher)
+        if at and (k is None or k in at):
+            return at[min(at) if k is None else k]
+    return None
 
 
-def speed_ups(report: DistillationReport, model: str | None = None) -> list[SpeedUp]:
+def batch_sizes(report: DistillationReport) -> list[int | None]:
+    """Batch sizes at which throughput was measured, the one that stands for all first."""
+    return unique(_batch_size(m) for m in report.measurements if _is_throughput(report, m))
+
+
+def speed_ups(
+    report: DistillationReport, model: str | None = None, *, batch_size: int | None = None
+) -> list[SpeedUp]:
     """Throughput of a student beside the teacher's, from short to long texts.
+
+    Args:
+        batch_size: the first that was measured when left out.
 
     Raises:
         CardError: the teacher was not measured where the student was.
     """
     model = model or report.student
-    found = []
+    batch_size = batch_size or next(iter(batch_sizes(report)), None)
+    found: list[SpeedUp] = []
     for m in report.measurements:
         tokens = m.parameters.get("tokens")
         if m.model != model or not isinstance(tokens, int) or not _is_throughput(report, m):
             continue
-        batch = m.parameters.get("batch_size")
+        if _batch_size(m) != batch_size:
+            continue
         paired = report.find("speedup", model=model, data=m.data, **m.parameters)
         found.append(
             SpeedUp(
                 tokens=tokens,
-                batch_size=batch if isinstance(batch, int) else None,
+                batch_size=batch_size,
                 student=m,
                 teacher=_teachers(report, m),
                 paired=paired[0] if paired else None,
@@ -238,17 +312,26 @@ def speed_ups(report: DistillationReport, model: str | None = None) -> list[Spee
     return sorted(found, key=lambda speed_up: speed_up.tokens)
 
 
+def costs(report: DistillationReport) -> list[tuple[Measurement, Measurement]]:
+    """What is better the lower it is, of student and teacher: latency, time to load, memory.
+
+    Raises:
+        CardError: the teacher was not measured where the student was.
+    """
+    ours = [
+        m
+        for m in report.measurements
+        if m.model == report.student
+        and report.data[m.data].kind == "speed"
+        and not report.metrics[m.metric].higher_is_better
+    ]
+    order = unique(m.metric for m in ours)
+    return [(m, _teachers(report, m)) for m in sorted(ours, key=lambda m: order.index(m.metric))]
+
+
 def unique(items: Iterable[T]) -> list[T]:
     """Items without repeats, in order."""
     return list(dict.fromkeys(items))
-
-
-def _whole(report: DistillationReport, cut: Measurement) -> Measurement:
-    """The same measurement on the whole vectors."""
-    others = {name: value for name, value in cut.parameters.items() if name != "dimensions"}
-    found = report.find(cut.metric, model=cut.model, data=cut.data, **others)
-    first = next((m for m in found if m.against == cut.against and not is_cut(m)), None)
-    return known(first, f"measurements: {cut.metric} of {cut.model} on {cut.data} at full width")
 
 
 def _is_throughput(report: DistillationReport, m: Measurement) -> bool:
@@ -257,6 +340,11 @@ def _is_throughput(report: DistillationReport, m: Measurement) -> bool:
         and m.against is None
         and report.metrics[m.metric].higher_is_better
     )
+
+
+def _batch_size(m: Measurement) -> int | None:
+    batch_size = m.parameters.get("batch_size")
+    return batch_size if isinstance(batch_size, int) else None
 
 
 def where_measured(report: DistillationReport) -> str:
@@ -273,19 +361,5 @@ def middle(speeds: list[SpeedUp]) -> SpeedUp:
 
 
 def _teachers(report: DistillationReport, ours: Measurement) -> Measurement:
-    found = report.find(ours.metric, model=report.teacher, data=ours.data, **ours.parameters)
     where = f"measurements: {ours.metric} of {report.teacher} on {ours.data} {dict(ours.parameters) or ''}"
-    return known(found[0] if found else None, where.rstrip())
-
-
-def _comparison(report: DistillationReport, ours: Measurement) -> Comparison | None:
-    return next(
-        (
-            c
-            for c in report.comparisons
-            if (c.metric, c.model, c.data) == (ours.metric, ours.model, ours.data)
-            and c.against == report.teacher
-            and c.parameters == ours.parameters
-        ),
-        None,
-    )
+    return known(same_of(report, ours, report.teacher), where.rstrip())

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from accelerate import PartialState
-from httpx2 import ConnectError, TimeoutException
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 
@@ -34,9 +19,8 @@ from hubdistill.corpus import LabelColumn
 from hubdistill.embedding_cache import CachedRows, CacheKey, EmbeddingCache
 from hubdistill.encoding import encode, working_precision
 from hubdistill.errors import TeacherError
+from hubdistill.models import check_device, load_model, locate
 from hubdistill.text_table import Hashes, TextTable
-
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,59 +89,40 @@ def load_teacher(
     Raises:
         TeacherError: it cannot be found, reached or loaded, or is not a sentence-transformers model.
     """
-    _check_device(device)
-    who = "the teacher" if field == "teacher" else "the model"
-    needed = ("modules.json",) if field == "teacher" else ("modules.json", "config.json")
-    folder = base / Path(settings.model).expanduser()
-    local = folder.is_dir()
-    if folder.is_file():
-        raise TeacherError(f"{folder} is a file; {field}.model names a folder or a Hub id")
-    if local:
-        if not any((folder / name).is_file() for name in needed):
-            raise TeacherError(f"{folder} {_not_ours(needed)}")
-        location, commit = str(folder), None
-        weights, content = _digests(folder)
-        readme: Path | None = folder / "README.md"
-    else:
-        snapshot = _snapshot(settings, folder, needed, who, field)
-        location, commit = settings.model, snapshot.name
-        weights = content = commit
-        readme = _hub_readme(settings.model, commit)
+    check_device(device)
+    found = locate(
+        settings.model,
+        base=base,
+        revision=settings.revision,
+        hub_id=settings.hub_id,
+        field=field,
+        encoder=field != "teacher",
+    )
     state = processes()
     if device is None and state.num_processes > 1:
         device = str(state.device)
-    try:
-        model = SentenceTransformer(
-            location,
-            revision=commit,
-            device=device,
-            trust_remote_code=settings.trust_remote_code,
-            model_kwargs={"dtype": "bfloat16" if settings.dtype == "bfloat16" else "float32"},
-        )
-    except Exception as error:  # A model folder can be wrong in as many ways as there are loaders.
-        remedy = ""
-        if "trust_remote_code" in str(error) and field != "teacher":
-            remedy = "; it brings its own code, and a student must load without any: choose another model"
-        elif "trust_remote_code" in str(error) and not settings.trust_remote_code:
-            remedy = "; it brings its own code: read it, then set teacher.trust_remote_code: true"
-        raise TeacherError(f"{who} {settings.model!r} cannot be loaded: {error}{remedy}") from error
+    model = load_model(
+        found,
+        device=device,
+        dtype="bfloat16" if settings.dtype == "bfloat16" else "float32",
+        trust_remote_code=settings.trust_remote_code,
+        field=field,
+    )
     if settings.max_length:
         _set_max_length(model, settings)
     limit = model.max_seq_length
-    declared = _front_matter(readme)
-    languages = declared.get("language") or []
     return Teacher(
-        model=model.eval(),
-        folder=folder if local else snapshot,
-        name=(settings.hub_id or folder.resolve().name) if local else settings.model,
-        revision=weights,
-        content=content,
+        model=model,
+        folder=found.folder,
+        name=found.name,
+        revision=found.revision,
+        content=found.content,
         settings=settings,
         max_length=None if limit is None or math.isinf(limit) else int(limit),
         prompt=model._resolve_prompt(settings.prompt, None) or None,
-        license=declared.get("license"),
-        languages=tuple([languages] if isinstance(languages, str) else languages),
-        base_model_id=settings.hub_id if local else settings.model,
+        license=found.license,
+        languages=found.languages,
+        base_model_id=found.hub_id,
     )
 
 
@@ -235,133 +200,6 @@ def _take_labels(teacher: Teacher, labels: LabelColumn, cache: EmbeddingCache) -
         chosen = absent[start : start + 100_000]
         cache.append(labels.hashes[chosen], labels.vectors[chosen])
     cache.flush()
-
-
-def _not_ours(needed: tuple[str, ...]) -> str:
-    if len(needed) > 1:
-        return f"has neither {' nor '.join(needed)}, so it is not a model that can be loaded"
-    return (
-        "has no modules.json, so it is not a sentence-transformers model and its pooling is unknown; "
-        "load it with SentenceTransformer(modules=[...]), save it to a folder, and name that folder"
-    )
-
-
-def _check_device(device: str | None) -> None:
-    """Tell a wrong --device from a wrong teacher."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise TeacherError(
-            f"the device {device!r} cannot be used: {reason}; name another, or none for the fastest"
-        ) from error
-
-
-def _cached_file(name: str, file: str, revision: str | None) -> Path:
-    """A file of a Hub model, from the local cache where the Hub cannot be reached.
-
-    The Hub is asked before the download, which would go on trying an unreachable one for half a minute.
-    """
-    try:
-        get_hf_file_metadata(hf_hub_url(name, file, revision=revision))
-    except (ConnectError, TimeoutException, OfflineModeIsEnabled):
-        return Path(hf_hub_download(name, file, revision=revision, local_files_only=True))
-    except HfHubHTTPError:
-        pass  # The download tells the reasons apart, and knows what is in the cache.
-    return Path(hf_hub_download(name, file, revision=revision))
-
-
-def _first_file(name: str, files: tuple[str, ...], revision: str | None) -> Path:
-    """The first of some files that a Hub model has."""
-    for file in files[:-1]:
-        try:
-            return _cached_file(name, file, revision)
-        except EntryNotFoundError:  # Also what is not in the cache of a machine without a network.
-            continue
-    return _cached_file(name, files[-1], revision)
-
-
-def _snapshot(settings: recipe.Teacher, folder: Path, needed: tuple[str, ...], who: str, field: str) -> Path:
-    """The folder of a Hub model in the local cache; its name is the commit."""
-    name = settings.model
-    try:
-        found = _first_file(name, needed, settings.revision)
-    except GatedRepoError as error:
-        raise TeacherError(
-            f"{who} {name!r} is gated: ask for access on its page, then run `hf auth login`"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise TeacherError(
-            f"there is no model {name!r} on the Hub (nor a folder {folder}); check {field}.model, "
-            "or run `hf auth login` if it is private"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise TeacherError(
-            f"{name!r} has no revision {settings.revision!r}; check {field}.revision"
-        ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        raise TeacherError(
-            f"{who} {name!r} is neither in the local cache nor a folder ({folder}), and "
-            f"the Hub cannot be reached; connect, or name a folder in {field}.model"
-        ) from error
-    except EntryNotFoundError as error:
-        raise TeacherError(f"{name} {_not_ours(needed)}") from error
-    except HFValidationError as error:
-        raise TeacherError(
-            f"there is no folder {folder}, and {name!r} is no Hub id; check {field}.model"
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise TeacherError(f"{who} {name!r} cannot be fetched: {error}") from error
-    # The Hub's cache keeps files under snapshots/<commit>/.
-    return found.parent
-
-
-def _hub_readme(name: str, commit: str) -> Path | None:
-    try:
-        return Path(hf_hub_download(name, "README.md", revision=commit))
-    except (EntryNotFoundError, HfHubHTTPError, OfflineModeIsEnabled, OSError):
-        return None
-
-
-def _front_matter(readme: Path | None) -> dict[str, Any]:
-    """The metadata at the top of a card; empty when there is none."""
-    if readme is None or not readme.is_file():
-        return {}
-    block = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", readme.read_text("utf-8", "replace"), re.DOTALL)
-    try:
-        # BaseLoader leaves every value a string: the language `no` is Norwegian, not false.
-        found = yaml.load(block[1], yaml.BaseLoader) if block else {}
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def weights_digest(folder: Path) -> str:
-    """`sha256:` of a model folder's weights; of a single file, the checksum that the Hub shows."""
-    return _digests(folder)[0]
-
-
-def _digests(folder: Path) -> tuple[str, str]:
-    """`sha256:` of a folder's weights, and a digest of all that its vectors can depend on."""
-    weights = {path for pattern in _WEIGHTS for path in folder.rglob(pattern)}
-    if not weights:
-        raise TeacherError(f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); it is not a whole model")
-    parts = [
-        path for path in folder.rglob("*") if path.is_file() and path.suffix in (".json", ".txt", ".model")
-    ]
-    sums = {path: _sha256(path) for path in sorted(weights | set(parts))}
-    of_weights = [sums[path] for path in sorted(weights)]
-    # One file: its own checksum, which can be compared with the one that the Hub shows.
-    whole = (
-        of_weights[0] if len(of_weights) == 1 else hashlib.sha256("\n".join(of_weights).encode()).hexdigest()
-    )
-    lines = "".join(f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in sums.items())
-    return f"sha256:{whole}", hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _set_max_length(model: SentenceTransformer, settings: recipe.Teacher) -> None:

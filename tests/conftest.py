@@ -22,6 +22,11 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 # tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: each, and each process that a test starts, computes with one thread.
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TINY_WIDTH = 32
 TINY_LAYERS = 4
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

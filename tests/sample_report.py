@@ -1,12 +1,15 @@
 """Whole reports for tests, with the geometry of published models and invented scores.
 
-from sample_report import bge_m3_report, mxbai_report, other_model_report, static_report, trimmed_report
+from sample_report import bge_m3_report, compared_report, mxbai_report, other_model_report, static_report, \
+    trimmed_report
 """
 
 from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
+
+from sample_evidence import family_evidence, static_evidence
 
 from hubdistill.recipe import Card
 from hubdistill.report import (
@@ -215,21 +218,23 @@ def bge_m3_report(*, similarity_sets: int = 1) -> DistillationReport:
         ("bge-m3-8-layers", "bge-m3-4-layers"): 0.741,
         ("bge-m3-6-layers", "bge-m3-4-layers"): 0.773,
     }
-    return _report(
-        models={**students, teacher.name: teacher},
-        base_model="BAAI/bge-m3",
-        sets=sets,
-        qualities=qualities,
-        closeness=dict(zip(students, (0.9688, 0.9551, 0.9247), strict=True)),
-        rates=rates,
-        agreement=agreement,
-        training=_layer_training(SELECTION, texts=150_000),
-        corpus=_corpus("en", "de", "tr"),
-        owner=Card(
-            language=("en", "de", "tr"),
-            motivation="Search over *our* support tickets, on machines without a GPU.",
-            tags=("multilingual",),
-        ),
+    return family_evidence(
+        _report(
+            models={**students, teacher.name: teacher},
+            base_model="BAAI/bge-m3",
+            sets=sets,
+            qualities=qualities,
+            closeness=dict(zip(students, (0.9688, 0.9551, 0.9247), strict=True)),
+            rates=rates,
+            agreement=agreement,
+            training=_layer_training(SELECTION, texts=150_000),
+            corpus=_corpus("en", "de", "tr"),
+            owner=Card(
+                language=("en", "de", "tr"),
+                motivation="Search over *our* support tickets, on machines without a GPU.",
+                tags=("multilingual",),
+            ),
+        )
     )
 
 
@@ -266,6 +271,26 @@ def mxbai_report() -> DistillationReport:
         ),
         environment=CPU.model_copy(update={"device": "NVIDIA H100 80GB HBM3"}),
         retrieval=None,
+    )
+
+
+def compared_report() -> DistillationReport:
+    """The student of `mxbai_report` as a model that somebody else made: measured, and no more known of it."""
+    report = mxbai_report()
+    theirs = report.models[report.student]
+    architecture = theirs.architecture.model_copy(update={"kept_layers": None})
+    return report.model_copy(
+        update={
+            "models": {
+                **report.models,
+                report.student: theirs.model_copy(update={"architecture": architecture, "license": "mit"}),
+            },
+            "base_model": None,
+            "training": None,
+            "corpus": None,
+            "recipe": None,
+            "owner": Card(license="mit", language=("en",)),
+        }
     )
 
 
@@ -326,17 +351,19 @@ def static_report() -> DistillationReport:
         seconds=48.2,
         teacher_seconds=431.0,
     )
-    return _report(
-        models={student.name: student, teacher.name: teacher},
-        base_model=teacher.name,
-        sets={"stsb": STSB},
-        qualities={teacher.name: 0.8203, student.name: 0.7894},
-        closeness={student.name: 0.8672},
-        rates={teacher.name: 412.0, student.name: 128_400.0},
-        agreement={(student.name, teacher.name): 0.583},
-        training=training,
-        corpus=_corpus("en"),
-        owner=Card(license="apache-2.0", language=("en",)),
+    return static_evidence(
+        _report(
+            models={student.name: student, teacher.name: teacher},
+            base_model=teacher.name,
+            sets={"stsb": STSB},
+            qualities={teacher.name: 0.8203, student.name: 0.7894},
+            closeness={student.name: 0.8672},
+            rates={teacher.name: 412.0, student.name: 128_400.0},
+            agreement={(student.name, teacher.name): 0.583},
+            training=training,
+            corpus=_corpus("en"),
+            owner=Card(license="apache-2.0", language=("en",)),
+        )
     )
 
 

@@ -48,7 +48,10 @@ trainer = SentenceTransformerTrainer(
     callbacks=[
         HubDistillCallback(
             teacher_folder, "demo/student", held_out=held_out, layers=[0, 3],
-            evaluation=Evaluation(k=(5,), queries=20, bootstrap=100, speed=Speed(tokens=(8,), seconds=0.05)),
+            evaluation=Evaluation(
+                k=(5,), queries=20, bootstrap=100,
+                speed=Speed(tokens=(8,), seconds=0.05, calls=5, footprint=False),
+            ),
             card=Card(license=license, language=("en",)),
         )
     ],

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sample_report import bge_m3_report, mxbai_report, static_report
+from sample_report import bge_m3_report, compared_report, mxbai_report, static_report
 
 from hubdistill.card import render_card, templates_folder, write_card
+from hubdistill.card.metadata import metadata
 from hubdistill.errors import CardError, MissingExtraError, ReportError
+from hubdistill.figures import NAMES
 from hubdistill.numbers import duration, layer_list, rate, ratio, score, share, short_count, signed, size
 from hubdistill.report import DistillationReport, Interval
+from hubdistill.results import teacher_model
 
 
 def change(report: DistillationReport, place: str, value: Any) -> DistillationReport:
@@ -59,6 +62,9 @@ def section(card: str, heading: str) -> str:
         (ratio(2.19), "2.1x"),
         (ratio(348.9), "348x"),
         (ratio(0.879), "0.87x"),
+        (rate(0.00738), "0.00738"),
+        (rate(0.5), "0.500"),
+        (rate(0.9999), "1.00"),
         (rate(7.538), "7.54"),
         (rate(92.0), "92.0"),
         (rate(1234.5), "1,230"),
@@ -133,7 +139,7 @@ def test_what_was_not_measured_is_said() -> None:
     report = without(report, "precision_at_k", "speedup")
     card = render_card(report)
     gaps = section(card, "### What was not measured").split("###")[0]
-    for gap in ("human judgements", "relevance judgements", "the same texts", "Speed."):
+    for gap in ("human judgements", "relevance judgements", "the same texts", "in a second"):
         assert gap in gaps
     assert "Mean cosine to the teacher: 0.9688 on 2,000 held-out texts." in card
     assert "Its speed was not measured." in card
@@ -183,10 +189,35 @@ def test_long_log_is_thinned_and_says_so() -> None:
 
 
 def test_report_without_training_renders() -> None:
-    data = bge_m3_report().model_dump(mode="json") | {"training": None, "corpus": None, "recipe": None}
-    card = render_card(DistillationReport.model_validate(data))
+    report = compared_report()
+    card = render_card(report)
     assert "does not say how this student was trained" in card
-    assert "Repeat the run" not in card
+    for word in (
+        "Repeat the run",
+        "distilled from",
+        "learned from",
+        "Made with",
+        "istillation",
+        "inherits",
+    ):
+        assert word not in card
+    assert "is compared here with [mixedbread-ai/mxbai-embed-large-v1]" in card
+
+
+def test_model_that_was_not_made_of_the_teacher_does_not_take_its_licence() -> None:
+    report = compared_report()
+    assert teacher_model(report).license == "apache-2.0"
+    assert metadata(report)["license"] == "mit"
+    with pytest.raises(CardError, match=r"card\.license"):
+        render_card(change(report, "owner/license", None))
+
+
+def test_card_of_a_model_that_was_not_made_here_is_written(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    compared_report().save(tmp_path)
+    card = write_card(tmp_path).read_text(encoding="utf-8")
+    assert "figures/summary.png" in card
+    assert "figures/training.png" not in card
 
 
 @pytest.mark.parametrize(
@@ -301,7 +332,7 @@ def test_figures_that_are_there_serve_without_matplotlib(
         write_card(tmp_path)
     assert not (tmp_path / "README.md").exists()
     (tmp_path / "figures").mkdir()
-    for name in ("summary", "precision_at_k", "training", "quality_speed"):
+    for name in NAMES:
         (tmp_path / "figures" / f"{name}.png").touch()
     assert "figures/summary.png" in write_card(tmp_path).read_text()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sample_report import (
     bge_m3_report,
+    compared_report,
     mxbai_report,
     other_model_report,
     static_report,
@@ -33,6 +34,7 @@ GOLDEN = Path(__file__).parent / "golden"
         ("static", static_report),
         ("trimmed", trimmed_report),
         ("other_model", other_model_report),
+        ("compared", compared_report),
     ],
 )
 def test_card_is_as_reviewed(name: str, make: Callable[[], DistillationReport]) -> None:

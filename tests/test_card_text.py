@@ -67,10 +67,14 @@ def with_everywhere(text: str) -> DistillationReport:
     data["training"]["all_hyperparameters"] = {text: text}
     for item in data["data"].values():
         item |= {"title": text, "source": text, "config": text or None, "split": text or None, "hub_id": None}
+        item["made_queries"] = text if item["kind"] == "retrieval" else None
+    data["lowest_agreement"] = [{"text": text, "value": 0.1, "metric": "teacher_cosine"}]
     for metric in data["metrics"].values():
         metric |= {"title": text, "definition": text, "reference": text or None, "unit": text}
     for measurement in data["measurements"]:
         measurement["reproduce"] = text
+        if measurement["parameters"].get("language") == "de":
+            measurement["parameters"]["language"] = f"language {text}"
     for source in data["corpus"]["sources"]:
         source |= {"name": text, "hub_id": None, "columns": [text], "config": text or None}
     data["environment"] |= {"processor": text, "platform": text, "device": text, "libraries": {text: text}}

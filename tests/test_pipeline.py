@@ -48,7 +48,7 @@ def data(tmp_path: Path, tiny_teacher_folder: Path) -> dict[str, Any]:
             "k": [5],
             "queries": 20,
             "bootstrap": 100,
-            "speed": {"tokens": [8], "seconds": 0.05, "repeats": 2},
+            "speed": {"tokens": [8], "seconds": 0.05, "repeats": 2, "calls": 5, "footprint": False},
         },
         "card": {"license": "apache-2.0", "language": ["en"]},
         "publish": {"namespace": "demo"},

@@ -5,12 +5,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from pydantic import ValidationError
 from sample_report import bge_m3_report, mxbai_report, static_report
 
 from hubdistill.errors import ReportError
-from hubdistill.report import SCHEMA_VERSION, DistillationReport, load_report
+from hubdistill.report import SCHEMA_VERSION, DistillationReport, load_report, report_schema
+
+PUBLISHED = Path(__file__).parents[1] / "hubdistill" / "report.schema.json"
 
 
 @pytest.fixture
@@ -141,3 +144,51 @@ def test_a_difference_is_decided_when_its_interval_leaves_out_zero() -> None:
     for low, high, decided in [(-0.2, -0.1, True), (0.1, 0.2, True), (-0.1, 0.1, False)]:
         interval = comparison.interval.model_copy(update={"low": low, "high": high})
         assert comparison.model_copy(update={"interval": interval}).decided is decided
+
+
+def _refused(data: Any) -> list[str]:
+    """Where the published schema refuses a report, and why."""
+    schema = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    found = jsonschema.Draft202012Validator(schema).iter_errors(data)
+    return [f"{error.json_path}: {error.message}" for error in found]
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == report_schema(), (
+        "run: hubdistill report schema > hubdistill/report.schema.json"
+    )
+    jsonschema.Draft202012Validator.check_schema(report_schema())
+
+
+@pytest.mark.parametrize("make", [bge_m3_report, mxbai_report, static_report])
+def test_a_report_on_disk_is_valid_by_the_schema(make: Any, tmp_path: Path) -> None:
+    path = make().save(tmp_path)
+    assert _refused(json.loads(path.read_text(encoding="utf-8"))) == []
+
+
+def test_an_earlier_report_without_later_facts_is_valid(tmp_path: Path, data: dict[str, Any]) -> None:
+    del data["seconds"], data["lowest_agreement"]
+    assert _refused(data) == []
+    assert load_report(write(tmp_path, data)).seconds == {}
+
+
+@pytest.mark.parametrize("fact", ["schema_version", "student", "measurements", "environment", "owner"])
+def test_the_schema_refuses_a_report_without_a_fact(data: dict[str, Any], fact: str) -> None:
+    del data[fact]
+    assert _refused(data) == [f"$: {fact!r} is a required property"]
+
+
+def test_the_schema_refuses_an_unknown_key(data: dict[str, Any]) -> None:
+    data["measurements"][0]["mood"] = "good"
+    assert "'mood' was unexpected" in _refused(data)[0]
+
+
+@pytest.mark.parametrize("value", [None, "NaN"])
+def test_the_schema_refuses_what_stands_for_no_number(data: dict[str, Any], value: Any) -> None:
+    data["measurements"][0]["value"] = value
+    assert _refused(data) == [f"$.measurements[0].value: {value!r} is not of type 'number'"]
+
+
+def test_the_schema_says_what_a_fact_means() -> None:
+    properties = report_schema()["$defs"]["Comparison"]["properties"]
+    assert properties["interval"]["description"] == "Of the difference, paired."

@@ -16,7 +16,7 @@ from hubdistill import training
 from hubdistill.errors import CardError, HubDistillError, StudentError
 from hubdistill.pipeline import Run
 from hubdistill.recipe import parse_recipe
-from hubdistill.results import truncations
+from hubdistill.variant_results import truncations
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]
 WIDTH = 16
@@ -60,7 +60,7 @@ def data(tmp_path: Path, tiny_teacher_folder: Path) -> dict[str, Any]:
             "k": [5],
             "queries": 20,
             "bootstrap": 100,
-            "speed": {"tokens": [8], "seconds": 0.05, "repeats": 2},
+            "speed": {"tokens": [8], "seconds": 0.05, "repeats": 2, "calls": 5, "footprint": False},
         },
         "card": {"license": "apache-2.0", "language": ["en"]},
     }

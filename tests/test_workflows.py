@@ -93,7 +93,7 @@ def test_the_pushed_options_exist() -> None:
 def test_readme_has_exactly_two_set_up_commands_near_the_top() -> None:
     first, second = readme_commands()
     assert first.endswith("&& .venv/bin/hubdistill demo")
-    assert second.endswith("&& .venv/bin/pytest")
+    assert second.endswith("&& .venv/bin/pytest -n auto --dist loadfile")
     top = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:40]
     assert first in top
     assert second in top

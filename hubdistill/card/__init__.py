@@ -28,6 +28,7 @@ from hubdistill.card.metadata import check_metadata, check_owner
 from hubdistill.card.text import Markdown, code, escape, fenced, tidy
 from hubdistill.card.view import CardView, card_view
 from hubdistill.errors import CardError, MissingExtraError
+from hubdistill.eval_results import write_eval_results
 from hubdistill.figures import Figure, draw_figures, planned_figures
 from hubdistill.report import DistillationReport, load_report
 
@@ -84,7 +85,7 @@ def render_card(
 
 
 def write_card(folder: Path, *, repo_id: str | None = None, template: Path | None = None) -> Path:
-    """Write README.md and its figures into a student's folder, from its report.json.
+    """Write README.md, its figures and .eval_results into a student's folder, from its report.json.
 
     Kept sections of a README.md that is there stay.
 
@@ -105,6 +106,7 @@ def write_card(folder: Path, *, repo_id: str | None = None, template: Path | Non
         report, repo_id=repo_id, template=template, previous=previous, figures=_figures(report, folder)
     )
     write_text(path, card)
+    write_eval_results(folder, report)
     return path
 
 

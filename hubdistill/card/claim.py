@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hubdistill.card.text import Markdown, escape, model_link, table
 from hubdistill.numbers import (
+    cost_share,
     count,
     layer_list,
     listed,
@@ -22,7 +23,6 @@ from hubdistill.results import (
     Result,
     fidelity,
     headline_results,
-    known,
     middle,
     speed_ups,
     student_model,
@@ -49,16 +49,17 @@ def glance(report: DistillationReport) -> Markdown:
     for result in headline_results(report)[:6]:
         kept = share(result.comparison.kept) if result.comparison else ""
         title = f"{result.metric.title}, {result.data.title}"
+        if result.data.made_queries:
+            title += " (made queries)"
         rows.append((title, score(result.student.value), score(result.teacher.value), kept))
     if speeds := speed_ups(report):
         speed = middle(speeds)
         rates = (rate(speed.student.value), rate(speed.teacher.value))
         rows.append((f"Texts per second, {speed.tokens} tokens each", *rates, ratio(speed.ratio)))
     ours, theirs = student.architecture.parameters, teacher.architecture.parameters
-    rows.append(("Parameters", short_count(ours), short_count(theirs), share(ours / theirs)))
-    rows.append(
-        ("Size on disk", size(student.bytes), size(teacher.bytes), share(student.bytes / teacher.bytes))
-    )
+    rows.append(("Parameters", short_count(ours), short_count(theirs), cost_share(ours / theirs)))
+    part = cost_share(student.bytes / teacher.bytes)
+    rows.append(("Size on disk", size(student.bytes), size(teacher.bytes), part))
     return table(("", "This model", "Teacher", "Of the teacher"), rows, numbers_from=1)
 
 
@@ -96,7 +97,9 @@ def _origin(report: DistillationReport, name: str) -> str:
     training = report.training
     trimmed = training is not None and training.method == "trimmed"
     first = f"**{escape(name)}** maps texts to vectors of {count(ours.dimensions)} dimensions"
-    if trimmed:
+    if training is None:
+        first += f" and is compared here with {model_name(teacher)}."
+    elif trimmed:
         first += f". It is {model_name(teacher)} cut down, without training."
     else:
         first += f" and was distilled from {model_name(teacher)}."
@@ -134,8 +137,12 @@ def _quality(report: DistillationReport) -> str:
     found = headline_results(report)
     if not found:
         return _closeness(report)
-    kinds = unique(result.data.kind for result in found)
-    return " ".join(_summary([r for r in found if r.data.kind == kind]) for kind in kinds)
+    sentences = []
+    for kind in unique(result.data.kind for result in found):
+        of_kind = [result for result in found if result.data.kind == kind]
+        # Queries that were made stand for those of people only where there are none of these.
+        sentences.append(_summary([r for r in of_kind if not r.data.made_queries] or of_kind))
+    return " ".join(sentences)
 
 
 def _closeness(report: DistillationReport) -> str:
@@ -149,15 +156,17 @@ def _closeness(report: DistillationReport) -> str:
 
 def _summary(found: list[Result]) -> str:
     """One sentence for all data sets of one kind: the least and the most that is kept."""
-    if len(found) == 1 or any(result.comparison is None for result in found):
+    compared = [(result, result.comparison) for result in found if result.comparison]
+    if len(found) == 1 or len(compared) < len(found):
         return " ".join(quality_sentence(result) for result in found)
-    ordered = sorted(found, key=_kept)
-    worst, best = ordered[0], ordered[-1]
+    by_share = sorted(compared, key=lambda pair: pair[1].kept)
+    least, most = (f"{share(c.kept)} ({escape(r.data.title)})" for r, c in (by_share[0], by_share[-1]))
+    sets = "data sets with made queries" if found[0].data.made_queries else "data sets"
     text = (
-        f"Over {len(found)} data sets it has between {share(_kept(worst))} ({escape(worst.data.title)}) and "
-        f"{share(_kept(best))} ({escape(best.data.title)}) of the teacher's {escape(worst.metric.title)}"
+        f"Over {len(found)} {sets} it has between {least} and {most} of the teacher's "
+        f"{escape(found[0].metric.title)}"
     )
-    undecided = [escape(r.data.title) for r in found if r.comparison and not r.comparison.decided]
+    undecided = [escape(result.data.title) for result, c in compared if not c.decided]
     if len(undecided) == len(found):
         text += "; none of the differences is measurable"
     elif undecided:
@@ -186,11 +195,9 @@ def _speed(report: DistillationReport) -> str:
     return f"{text}."
 
 
-def _kept(result: Result) -> float:
-    return known(result.comparison, f"comparisons: {result.metric_name}").kept
-
-
 def _items(result: Result) -> str:
+    if result.data.made_queries:
+        return "made queries"
     return {"similarity": "pairs", "retrieval": "queries"}.get(result.data.kind, "texts")
 
 

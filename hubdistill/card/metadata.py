@@ -22,18 +22,13 @@ from hubdistill.errors import CardError
 from hubdistill.numbers import listed
 from hubdistill.recipe import Card
 from hubdistill.report import DistillationReport, Measurement
-from hubdistill.results import is_cut, metric_order, student_model, teacher_model, unique
+from hubdistill.results import metric_order, student_model, teacher_model, title_of, unique
 
 LIBRARY = "sentence-transformers"
 PIPELINE = "sentence-similarity"
-TAGS = (
-    "sentence-transformers",
-    "sentence-similarity",
-    "feature-extraction",
-    "dense",
-    "distillation",
-    "hubdistill",
-)
+TAGS = ("sentence-transformers", "sentence-similarity", "feature-extraction", "dense")
+MADE_HERE = ("distillation", "hubdistill")
+"""Tags of students that hubdistill made."""
 
 _NAMES = """
     ar Arabic bg Bulgarian bn Bengali ca Catalan cs Czech da Danish de German el Greek en English es
@@ -59,14 +54,16 @@ def metadata(report: DistillationReport, repo_id: str | None = None) -> dict[str
     """The front matter as plain data.
 
     Raises:
-        CardError: neither recipe nor teacher declares a licence that the Hub knows.
+        CardError: as `license_id`.
     """
     card: dict[str, Any] = {
         "language": languages(report),
         "license": license_id(report),
         "library_name": LIBRARY,
         "pipeline_tag": PIPELINE,
-        "tags": unique([*TAGS, *(plain(tag) for tag in report.owner.tags)]),
+        "tags": unique(
+            [*TAGS, *(MADE_HERE if report.training else ()), *(plain(tag) for tag in report.owner.tags)]
+        ),
         "base_model": report.base_model,
         "datasets": unique(s.hub_id for s in report.corpus.sources if s.hub_id) if report.corpus else [],
         "metrics": _metrics(report),
@@ -86,12 +83,13 @@ def front_matter(report: DistillationReport, repo_id: str | None = None) -> Mark
 
 
 def license_id(report: DistillationReport) -> str:
-    """The licence that the recipe sets, or else the teacher's.
+    """The licence that the recipe sets, or else, for a student that was made of it, the teacher's.
 
     Raises:
-        CardError: there is none.
+        CardError: there is none, or it is not one of the Hub's.
     """
-    licence = report.owner.license or teacher_model(report).license
+    inherited = teacher_model(report).license if report.training else None
+    licence = report.owner.license or inherited
     check_license(report.owner.model_copy(update={"license": licence}))
     return str(licence)
 
@@ -107,8 +105,9 @@ def check_license(owner: Card) -> None:
     """
     if not owner.license or owner.license == "unknown":
         raise CardError(
-            "no licence: the teacher declares none and the recipe sets none; set `card.license` in the "
-            "recipe to a licence id of the Hub (https://huggingface.co/docs/hub/repositories-licenses)"
+            "no licence: the recipe sets none, and no teacher that the student was made of declares one; set "
+            "`card.license` in the recipe to a licence id of the Hub "
+            "(https://huggingface.co/docs/hub/repositories-licenses)"
         )
     if problems := _license_problems(owner.license):
         raise CardError(problems[0])
@@ -180,8 +179,14 @@ def _metrics(report: DistillationReport) -> list[str]:
 
 
 def _is_listed(report: DistillationReport, m: Measurement) -> bool:
-    ours = m.model == report.student and m.against in (None, report.teacher)
-    return ours and report.data[m.data].kind in _TASKS and not is_cut(m)
+    """Whether the Hub is told.
+
+    Not of made queries, for the data set's own queries are others; and of distillation only where there
+    was one.
+    """
+    ours, data = m.model == report.student and m.against in (None, report.teacher), report.data[m.data]
+    has_task = data.kind in _TASKS and (data.kind != "texts" or report.training is not None)
+    return ours and m.plain and has_task and not data.made_queries
 
 
 def _model_index(report: DistillationReport, repo_id: str | None) -> list[dict[str, Any]]:
@@ -210,10 +215,7 @@ def _model_index(report: DistillationReport, repo_id: str | None) -> list[dict[s
 
 
 def _metric_name(report: DistillationReport, m: Measurement) -> str:
-    name = report.metrics[m.metric].title
-    k = m.parameters.get("k")
-    if k is not None:
-        name = re.sub(r"@k\b", f"@{k}", name) if "@k" in name else f"{name} (k={k})"
+    name = title_of(report.metrics[m.metric], m.parameters)
     if m.against is not None and "k" in m.parameters:
         name += f" with {report.models[m.against].name}"
     return plain(name, 200)

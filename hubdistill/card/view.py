@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hubdistill.card.agreement import weakest_slices
 from hubdistill.card.claim import claim, glance, model_name
 from hubdistill.card.evaluation import EvaluationPart, evaluation_part
 from hubdistill.card.metadata import front_matter, language_list, languages, license_id
@@ -24,7 +25,7 @@ from hubdistill.card.text import (
 )
 from hubdistill.card.training import TrainingPart, environment_lines, recipe_part, training_part
 from hubdistill.citations import citations
-from hubdistill.figures import Figure
+from hubdistill.figures import NAMES, Figure
 from hubdistill.numbers import count, layer_list, share, short_count, size
 from hubdistill.report import Architecture, DistillationReport, Model
 from hubdistill.results import (
@@ -96,7 +97,7 @@ class CardView:
     """The few numbers to compare first."""
     owner: OwnerPart
     figures: dict[str, Markdown]
-    """Images by name: summary, precision_at_k, training, quality_speed; empty where there is none."""
+    """Images by name, as in `hubdistill.figures.TITLES`; empty where there is none."""
     quick_start: QuickStartPart
     description: Markdown
     """Type, base model, teacher, dimensions, ... as a list."""
@@ -113,9 +114,6 @@ class CardView:
     """Licences and revisions."""
     citations: Markdown
     """BibTeX."""
-
-
-FIGURE_NAMES = ("summary", "precision_at_k", "training", "quality_speed")
 
 
 def card_view(
@@ -140,7 +138,7 @@ def card_view(
         claim=claim(report, name),
         glance=glance(report),
         owner=_owner(report),
-        figures={name: images.get(name, Markdown()) for name in FIGURE_NAMES},
+        figures={name: images.get(name, Markdown()) for name in NAMES},
         quick_start=_quick_start(report, repo_id or student.name),
         description=_description(report),
         architecture=_architecture(report),
@@ -207,18 +205,18 @@ def _description(report: DistillationReport) -> Markdown:
         kind = "static embedding model"
     else:
         kind = f"sentence transformer ({escape(made.family)})"
-    base = model_link(report.base_model) if report.base_model else "not on the Hub"
-    lines = [
-        f"**Model type:** {kind}",
-        f"**Teacher:** {model_name(teacher)}",
-        f"**Base model:** {base}",
-    ]
+    training = report.training
+    lines = [f"**Model type:** {kind}"]
+    if training:
+        base = model_link(report.base_model) if report.base_model else "not on the Hub"
+        lines += [f"**Teacher:** {model_name(teacher)}", f"**Base model:** {base}"]
+    else:
+        lines.append(f"**Compared with:** {model_name(teacher)}, called the teacher on this card")
     if made.kept_layers is not None:
         lines.append(
             f"**Layers:** {made.layers} of the teacher's {teacher.architecture.layers}: "
             f"{layer_list(made.kept_layers)} (counted from 0)"
         )
-    training = report.training
     if training and training.start and not training.start.hub_id:
         lines.append(f"**Starts from:** {escape(training.start.name)}")
     if training and training.vocabulary:
@@ -298,9 +296,11 @@ def _use(report: DistillationReport) -> UsePart:
     spoken = languages(report)
     intended = ["Semantic search, clustering, duplicate detection and similarity of texts"]
     intended[0] += f" in {language_list(spoken)}." if spoken else "."
-    intended.append(
-        "Places where the teacher is too slow or too large; where its quality counts more, use the teacher."
-    )
+    if report.training:
+        intended.append(
+            "Places where the teacher is too slow or too large; where its quality counts more, use "
+            "the teacher."
+        )
     scope = ["Decisions about people, or other high-stakes decisions, on the strength of a similarity alone."]
     if spoken:
         scope.append(f"Texts in languages other than {language_list(spoken)}, unless you measure them first.")
@@ -315,10 +315,11 @@ def _use(report: DistillationReport) -> UsePart:
 def _limits(report: DistillationReport) -> list[str]:
     student, teacher = student_model(report), teacher_model(report)
     made, training = student.architecture, report.training
-    learned = "is cut" if training and training.method == "trimmed" else "learned"
-    limits: list[str] = [
-        Markdown(f"It {learned} from {model_name(teacher)} and inherits the teacher's mistakes and biases.")
-    ]
+    limits: list[str] = []
+    if training:
+        learned = "is cut" if training.method == "trimmed" else "learned"
+        origin = f"It {learned} from {model_name(teacher)} and inherits the teacher's mistakes and biases."
+        limits.append(Markdown(origin))
     if training and training.start:
         limits.append(f"It may also have those of the model that it starts from, {training.start.name}.")
     if made.kind == "static":
@@ -347,16 +348,16 @@ def _limits(report: DistillationReport) -> list[str]:
             limits.append(f"{texts} were in {language_list(seen)}; other languages may have suffered.")
         else:
             limits.append("The languages of the training texts were not declared.")
-    compared = [r for r in headline_results(report) if r.comparison and r.comparison.decided]
-    losses = sorted((r for r in compared if r.comparison and r.comparison.difference < 0), key=_kept)
+    compared = ((r.comparison, r.data.title) for r in headline_results(report) if r.comparison)
+    losses = [(c.kept, title) for c, title in compared if c.decided and c.difference < 0]
     if len(losses) > 1:
-        worst = losses[0]
-        limits.append(
-            f"It loses most on {worst.data.title}: it keeps {share(_kept(worst))} of the teacher's score."
-        )
+        kept, title = min(losses)
+        limits.append(f"It loses most on {title}: it keeps {share(kept)} of the teacher's score.")
+    limits += weakest_slices(report)
     if teacher.trust_remote_code:
         limits.append(
-            "The teacher runs code of its own (trust_remote_code); it was run to make this student."
+            "The teacher runs code of its own (trust_remote_code); it was run to "
+            + ("make this student." if training else "compare the two.")
         )
     return limits
 
@@ -384,22 +385,17 @@ def _provenance(report: DistillationReport) -> Markdown:
         where = dataset_link(source.hub_id) if source.hub_id else escape(source.name, 80)
         revision = code(source.revision[:12]) if source.revision else Markdown("not on the Hub")
         rows.append((Markdown(f"Texts: {where}"), "see the source", revision))
-    rows.append(("Made with hubdistill", "apache-2.0", code(report.hubdistill_version)))
+    done = "Made" if report.training else "Measured"
+    rows.append((f"{done} with hubdistill", "apache-2.0", code(report.hubdistill_version)))
     text = table(("Part", "Licence", "Revision"), rows)
     created = report.created.strftime("%Y-%m-%d")
     note = f"Measured on {created}. All facts of this card are in [report.json](report.json)."
-    if report.owner.license and teacher.license and report.owner.license != teacher.license:
-        note += (
-            f" The licence differs from the teacher's ({escape(teacher.license)}); its terms hold as well."
-        )
+    own, theirs = report.owner.license, teacher.license
+    if report.training and own and theirs and own != theirs:
+        note += f" The licence differs from the teacher's ({escape(theirs)}); its terms hold as well."
     return Markdown(f"{text}\n\n{note}")
 
 
 def _short_revision(revision: str) -> str:
     kind, colon, digest = revision.rpartition(":")
     return f"{kind}{colon}{digest[:12]}"
-
-
-def _kept(result: object) -> float:
-    comparison = getattr(result, "comparison", None)
-    return comparison.kept if comparison else 0.0

@@ -1,4 +1,4 @@
-"""Reports as tables for people, and as plain data for machines."""
+"""The students of a run as a table for people, and as plain data for machines; cells of every table."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 from hubdistill import numbers
 from hubdistill.cli.output import Table
-from hubdistill.report import DistillationReport, Measurement, Model
+from hubdistill.report import DistillationReport, Interval, Measurement, Metric, Model, Value
 from hubdistill.results import (
     Result,
     SpeedUp,
-    fidelity,
+    first_agreement,
     headline_results,
     layers_of,
-    results,
+    middle,
     speed_ups,
     student_model,
     teacher_model,
-    top_k_agreement,
+    title_of,
+    unique,
 )
 
 OVERLAP_AT = 10
@@ -35,16 +36,16 @@ def students_table(reports: Mapping[str, DistillationReport], places: Mapping[st
         places: folder or address, by student.
     """
     first = next(iter(reports.values()))
-    headline, speed = headline_results(first), _middle_speed(first)
+    headline, speed = headline_results(first), middle_speed(first)
     rows = []
     for name, report in reports.items():
-        kept = {result.data.title: _kept(result) for result in headline_results(report)}
-        overlap, own_speed = _overlap(report), _middle_speed(report)
+        kept = {result.student.data: kept_share(result) for result in headline_results(report)}
+        overlap, own_speed = first_agreement(report, OVERLAP_AT), middle_speed(report)
         rows.append(
             [
                 name,
                 *_body(student_model(report)),
-                *(kept.get(result.data.title, NOTHING) for result in headline),
+                *(kept.get(result.student.data, NOTHING) for result in headline),
                 f"{overlap.value:.3f}" if overlap else NOTHING,
                 *([numbers.ratio(own_speed.ratio) if own_speed else NOTHING] if speed else []),
                 places.get(name, ""),
@@ -54,9 +55,8 @@ def students_table(reports: Mapping[str, DistillationReport], places: Mapping[st
     of_teacher = [*_body(teacher), *("100%" for _ in headline), "1.000", *(["1x"] if speed else []), ""]
     rows.append([f"{teacher.name} (teacher)", *of_teacher])
     headings = ["student", "layers", "parameters", "size", *(result.data.title for result in headline)]
-    explained = [
-        f"{result.metric.title} kept of the teacher's, with 95 % interval" for result in headline[:1]
-    ]
+    kinds = unique(result.metric.title for result in headline)
+    explained = [f"share kept of the teacher's {' or '.join(kinds)}, with 95 % interval"] if kinds else []
     explained.append(f"P@{OVERLAP_AT}: share of nearest texts that are the teacher's as well")
     return Table(
         [*headings, f"P@{OVERLAP_AT}", *([f"speed at {speed.tokens} tokens"] if speed else []), "where"],
@@ -71,7 +71,8 @@ def students_summary(
     """The students' table for machines."""
     found = []
     for name, report in reports.items():
-        model, overlap, speed = student_model(report), _overlap(report), _middle_speed(report)
+        model, speed = student_model(report), middle_speed(report)
+        overlap = first_agreement(report, OVERLAP_AT)
         found.append(
             {
                 "student": name,
@@ -102,91 +103,83 @@ def students_summary(
     return found
 
 
-def quality_table(report: DistillationReport) -> Table:
-    """Every measure of quality, student beside teacher, with 95 % intervals."""
-    rows = [
-        (
-            result.data.title,
-            result.metric.title,
-            _with_interval(result.student),
-            _with_interval(result.teacher),
-            _kept(result),
-        )
-        for kind in ("similarity", "retrieval")
-        for result in results(report, kind)
-    ]
-    rows += [
-        (report.data[m.data].title, report.metrics[m.metric].title, _with_interval(m), NOTHING, NOTHING)
-        for m in fidelity(report)
-    ]
-    rows += [
-        (agreement.data.title, f"Precision@{k} with the teacher", _with_interval(m), NOTHING, NOTHING)
-        for agreement in top_k_agreement(report)
-        for k, m in agreement.at(report.student, report.teacher).items()
-    ]
-    return Table(
-        ["data", "measure", "student", "teacher", "kept"],
-        rows,
-        title=f"{report.student}: quality, with 95 % intervals",
-    )
-
-
-def cost_table(report: DistillationReport) -> Table:
-    """Parameters, size and speed, student beside teacher."""
-    student, teacher = student_model(report), teacher_model(report)
-    rows = [
-        (
-            "parameters",
-            numbers.count(student.architecture.parameters),
-            numbers.count(teacher.architecture.parameters),
-            numbers.share(student.architecture.parameters / teacher.architecture.parameters),
-        ),
-        (
-            "size on disk",
-            numbers.size(student.bytes),
-            numbers.size(teacher.bytes),
-            numbers.share(student.bytes / teacher.bytes),
-        ),
-    ]
-    rows += [
-        (
-            f"texts a second at {speed.tokens} tokens",
-            numbers.rate(speed.student.value),
-            numbers.rate(speed.teacher.value),
-            numbers.ratio(speed.ratio),
-        )
-        for speed in speed_ups(report)
-    ]
-    machine = report.environment
-    return Table(
-        ["", "student", "teacher", "student/teacher"],
-        rows,
-        title=f"{report.student}: cost, on {machine.device} ({machine.processor}, {machine.threads} threads)",
-    )
-
-
 def _body(model: Model) -> tuple[str, str, str]:
     architecture = model.architecture
     layers = "static" if architecture.kind == "static" else str(architecture.layers)
     return layers, numbers.short_count(architecture.parameters), numbers.size(model.bytes)
 
 
-def _kept(result: Result) -> str:
+def kept_share(result: Result) -> str:
+    """The share of the teacher's quality that is kept, with its interval: `89.7% [86.9%, 92.6%]`."""
     if result.comparison is None:
         return NOTHING
     return f"{numbers.share(result.comparison.kept)} {numbers.share_span(result.comparison.kept_interval)}"
 
 
-def _with_interval(measurement: Measurement) -> str:
-    interval = f" {numbers.span(measurement.interval)}" if measurement.interval else ""
-    return f"{numbers.score(measurement.value)}{interval}"
+def scored(m: Measurement | None) -> str:
+    """A score with its interval: `0.6409 [0.6112, 0.6694]`."""
+    if m is None:
+        return NOTHING
+    return f"{numbers.score(m.value)} {numbers.span(m.interval)}" if m.interval else numbers.score(m.value)
 
 
-def _overlap(report: DistillationReport) -> Measurement | None:
-    found = [agreement.at(report.student, report.teacher) for agreement in top_k_agreement(report)]
-    return next((at[OVERLAP_AT] for at in found if OVERLAP_AT in at), None)
+def amount(metric: Metric, value: float) -> str:
+    """A value as its unit is read: a score, a rate, milliseconds, bytes."""
+    match metric.unit:
+        case "texts/s":
+            return numbers.rate(value)
+        case "ms" | "s" as unit:
+            return f"{numbers.rate(value)} {unit}"
+        case "bytes":
+            return numbers.size(int(value))
+        case "x":
+            return numbers.ratio(value)
+        case _:
+            return numbers.score(value)
 
 
-def _middle_speed(report: DistillationReport) -> SpeedUp | None:
+def signed_amount(metric: Metric, value: float, interval: Interval | None = None) -> str:
+    """A difference with its sign, in its unit, and its interval: `+0.0043 [-0.0110, +0.0196]`."""
+    ends = [value, *([interval.low, interval.high] if interval else [])]
+    first, *span = (
+        f"{'+' if end > 0 else numbers.MINUS if end < 0 else ''}{amount(metric, abs(end))}" for end in ends
+    )
+    # A unit that all three have is said once.
+    bare = [end.removesuffix(f" {metric.unit}") for end in span]
+    return f"{first} [{', '.join(bare)}]" if bare else first
+
+
+_PARAMETERS = {
+    "tokens": "{} tokens",
+    "batch_size": "batches of {}",
+    "dimensions": "{} dimensions",
+    "precision": "{}",
+    "documents": "documents of the {}",
+    "source": "from {}",
+    "length": "{} tokens",
+    "main_score": "{}",
+}
+
+
+def measure_title(metric: Metric, parameters: Mapping[str, Value], other: str | None = None) -> str:
+    """A measure in words: `Precision@10 with the teacher, ef 64`.
+
+    Args:
+        other: the model whose lists were compared, where they were.
+    """
+    title = title_of(metric, parameters)
+    words = [f"{title} with {other}" if other and "k" in parameters else title]
+    # Latency is of one text a call.
+    said = {"k", "batch_size"} if metric.unit == "ms" else {"k"}
+    words += [
+        _PARAMETERS.get(name, f"{name} {{}}").format(value)
+        for name, value in parameters.items()
+        if name not in said
+    ]
+    return ", ".join(words)
+
+
+def middle_speed(report: DistillationReport) -> SpeedUp | None:
+    """Speed at the middle one of the text lengths."""
     found = speed_ups(report)
-    return found[len(found) // 2] if found else None
+    return middle(found) if found else None

@@ -7,7 +7,8 @@ import os
 import platform
 import re
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,20 @@ from transformers import PreTrainedModel
 from hubdistill.errors import EvaluationError
 from hubdistill.report import Architecture, Environment
 
-LIBRARIES = ("hubdistill", "sentence-transformers", "transformers", "torch", "tokenizers", "numpy", "scipy")
-"""Those that a figure can depend on."""
+LIBRARIES = (
+    "hubdistill",
+    "sentence-transformers",
+    "transformers",
+    "torch",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "ir-measures",
+    "mteb",
+    "qdrant-client",
+    "qdrant-edge-py",
+)
+"""Those that a figure can depend on; some are there only with an extra."""
 
 _FEED_FORWARD = ("intermediate_size", "hidden_dim", "ffn_dim", "d_ff", "n_inner")
 _SIDE_FOLDERS = ("onnx", "openvino", "figures")
@@ -146,9 +159,17 @@ def environment(seed: int, device: str) -> Environment:
         # Not platform.platform(): a kernel's release can name the house it was built in.
         platform=" ".join(filter(None, (platform.system(), platform.machine(), *platform.libc_ver()))),
         python=platform.python_version(),
-        libraries={name: version(name) for name in LIBRARIES},
+        libraries=_versions(),
         seed=seed,
     )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _pooling_modes(model: SentenceTransformer) -> Iterator[str]:

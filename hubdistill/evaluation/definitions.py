@@ -52,6 +52,13 @@ _FIDELITY = {
         "pairs of texts.",
         higher_is_better=True,
     ),
+    "linear_cka": Metric(
+        title="Linear CKA to the teacher",
+        definition="Linear centred kernel alignment of the student's and the teacher's embeddings, with the "
+        "unbiased estimate of HSIC: 1 for equal spaces up to rotation and scale, about 0 for unrelated ones.",
+        higher_is_better=True,
+        reference="Kornblith et al. 2019 (arXiv:1905.00414); Song et al. 2012, JMLR 13, equation 5",
+    ),
 }
 
 _RETRIEVAL = {
@@ -80,6 +87,27 @@ _RETRIEVAL = {
         higher_is_better=True,
         reference="trec_eval, recall.100",
     ),
+    "map_at_100": Metric(
+        title="MAP@100",
+        definition="Mean over queries of the average precision within the first 100 documents.",
+        higher_is_better=True,
+        reference="trec_eval, map_cut.100",
+    ),
+    "ann_recall_at_k": Metric(
+        title="Recall of HNSW at k",
+        definition="Share of the k documents that exact search finds which a search of Qdrant's HNSW graph, "
+        "`ef` candidates deep, finds too; mean over queries.",
+        higher_is_better=True,
+    ),
+}
+
+_BENCHMARK = {
+    "mteb_main_score": Metric(
+        title="MTEB main score",
+        definition="The task's main score as mteb computes it; the data names the task.",
+        higher_is_better=True,
+        reference="mteb",
+    ),
 }
 
 _SPEED = {
@@ -96,7 +124,41 @@ _SPEED = {
         higher_is_better=True,
         unit="x",
     ),
+    "latency_p50": Metric(
+        title="Latency (median)",
+        definition="Time from one text to its embedding, tokenisation included, one text a call; models "
+        "interleaved in one process after a warm-up.",
+        higher_is_better=False,
+        unit="ms",
+    ),
+    "latency_p95": Metric(
+        title="Latency (95th percentile)",
+        definition="Time from one text to its embedding that 95 % of the calls stay below.",
+        higher_is_better=False,
+        unit="ms",
+    ),
+    "load_seconds": Metric(
+        title="Time to load",
+        definition="From the model's folder to a model that can embed, in a process of its own with the "
+        "libraries imported and the files in the system's cache; median of the repeats.",
+        higher_is_better=False,
+        unit="s",
+    ),
+    "peak_memory": Metric(
+        title="Peak memory",
+        definition="Largest resident memory of a process that loads the model and embeds one batch, the "
+        "libraries included.",
+        higher_is_better=False,
+        unit="bytes",
+    ),
+    "peak_device_memory": Metric(
+        title="Peak device memory",
+        definition="Largest memory allocated on the accelerator by a process that loads the model and embeds "
+        "one batch.",
+        higher_is_better=False,
+        unit="bytes",
+    ),
 }
 
-METRICS: dict[str, Metric] = {**_FIDELITY, **_STS, **_RETRIEVAL, **_SPEED}
+METRICS: dict[str, Metric] = {**_FIDELITY, **_STS, **_RETRIEVAL, **_BENCHMARK, **_SPEED}
 """Every metric that an evaluation can report, by name."""

@@ -95,43 +95,66 @@ class Findings:
         data: str,
         estimates: Sequence[tuple[str, Estimate]],
         bootstrap: Bootstrap,
+        *,
+        parameters: Mapping[str, Value] | None = None,
     ) -> None:
-        """Add one quality figure of several models, and each student's comparison with the teacher.
-
-        A teacher's figure that is not above zero allows no share of it: then there is no comparison.
+        """Add one quality figure of several models, and the comparison of every two of them.
 
         Args:
             metric: the metric's name.
             data: the data's name.
             estimates: model names and their figures, the teacher's first.
             bootstrap: the resamples behind the figures.
+            parameters: of the measurements and comparisons.
         """
         for model, estimate in estimates:
             interval = bootstrap.interval(estimate.resampled)
-            self.measure(metric, model, estimate.value, data, interval=interval)
-        (teacher, reference), *students = estimates
-        if reference.value <= 0:
+            self.measure(metric, model, estimate.value, data, parameters=parameters, interval=interval)
+        # Of variants nobody is warned: there are many, and who looks at one sees its figure.
+        if not parameters and (lowest := min(estimates, key=lambda one: one[1].value))[1].value <= 0:
             logger.warning(
-                "%s on %s: the teacher %s has %.4f, which no student can be compared with",
+                "%s on %s: %s has %.4f, which others cannot be compared with",
                 metric,
                 data,
-                teacher,
-                reference.value,
+                lowest[0],
+                lowest[1].value,
             )
-            return
-        for model, estimate in students:
-            self.comparisons.append(
-                Comparison(
-                    metric=metric,
-                    model=model,
-                    against=teacher,
-                    data=data,
-                    difference=estimate.value - reference.value,
-                    interval=bootstrap.paired_interval(estimate.resampled - reference.resampled),
-                    kept=retained_quality([estimate.value], [reference.value]),
-                    kept_interval=bootstrap.paired_interval(divide(estimate.resampled, reference.resampled)),
+        for place, (against, reference) in enumerate(estimates):
+            for model, estimate in estimates[place + 1 :]:
+                self.compare(
+                    metric, data, (model, estimate), (against, reference), bootstrap, parameters=parameters
                 )
+
+    def compare(
+        self,
+        metric: str,
+        data: str,
+        ours: tuple[str, Estimate],
+        theirs: tuple[str, Estimate],
+        bootstrap: Bootstrap,
+        *,
+        parameters: Mapping[str, Value] | None = None,
+    ) -> None:
+        """Add the paired comparison of two models.
+
+        A figure that is not above zero allows no share of it: then there is no comparison.
+        """
+        (model, estimate), (against, reference) = ours, theirs
+        if reference.value <= 0:
+            return
+        self.comparisons.append(
+            Comparison(
+                metric=metric,
+                model=model,
+                against=against,
+                data=data,
+                parameters=dict(parameters or {}),
+                difference=estimate.value - reference.value,
+                interval=bootstrap.paired_interval(estimate.resampled - reference.resampled),
+                kept=retained_quality([estimate.value], [reference.value]),
+                kept_interval=bootstrap.paired_interval(divide(estimate.resampled, reference.resampled)),
             )
+        )
 
 
 def texts_sha256(texts: Iterable[str]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,9 @@ import numpy.typing as npt
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation.findings import Estimate, Findings
 from hubdistill.evaluation.retrieval_set import Retrieval
-from hubdistill.evaluation.search import nearest
-from hubdistill.evaluation.significance import Array, mean
-from hubdistill.evaluation.vectors import Vectors
+from hubdistill.evaluation.search import nearest, nearest_of_each
+from hubdistill.evaluation.significance import Array, Bootstrap, mean
+from hubdistill.evaluation.vectors import FloatArray, Task, Vectors
 from hubdistill.metrics.precision_at_k.precision_at_k import overlap_at_k
 
 logger = logging.getLogger(__name__)
@@ -21,13 +22,27 @@ logger = logging.getLogger(__name__)
 Ranking = npt.NDArray[np.intp]
 """Positions of documents, best first, shape (n_queries, depth)."""
 
+NamedRanking = tuple[str, Ranking]
+"""A model's name and what it finds."""
+
+QUALITY = {"ndcg_at_10": "nDCG@10", "mrr_at_10": "RR@10", "recall_at_100": "R@100", "map_at_100": "AP@100"}
+"""Metrics of the report, by the names that ir-measures has for them."""
 JUDGED_DEPTH = 100
 
 
 def measure_retrieval(
-    findings: Findings, models: Sequence[Vectors], task: Retrieval, *, k: Sequence[int], index: str
-) -> None:
+    findings: Findings,
+    models: Sequence[Vectors],
+    task: Retrieval,
+    *,
+    k: Sequence[int],
+    index: str,
+    asymmetric: Collection[str] = (),
+) -> list[NamedRanking]:
     """Measure the agreement of every two models and, with judgements, the quality of each.
+
+    Asymmetric use is a student for the queries and the teacher for the documents. Its measurements have the
+    parameter `documents`, the teacher's name, and are compared with the teacher for both.
 
     Args:
         findings: is added to; defines the task's data.
@@ -35,6 +50,12 @@ def measure_retrieval(
         task: documents, queries and judgements.
         k: lengths of the lists compared; those beyond the number of documents are left out.
         index: as `nearest` takes it.
+        asymmetric: names of students to measure in asymmetric use as well; those whose embeddings have
+            another dimension than the teacher's are passed over.
+
+    Returns:
+        What each model finds for its own queries among its own documents, at least as many as the longest
+        list.
 
     Raises:
         EvaluationError: no k is within the number of documents, or the index fails.
@@ -44,10 +65,18 @@ def measure_retrieval(
     depth = max(lengths)
     if task.judgements is not None:
         depth = max(depth, min(JUDGED_DEPTH, len(task.documents)))
-    rankings = [(model.name, rank(model, task, depth, index)) for model in models]
-    _agreement(findings, task, rankings, lengths)
+    teacher, students = models[0], models[1:]
+    documents = embed(teacher, task, "document")
+    queries = {model.name: embed(model, task, "query") for model in students if model.name in asymmetric}
+    fitting = {name: rows for name, rows in queries.items() if rows.shape[1] == documents.shape[1]}
+    groups = [embed(teacher, task, "query"), *fitting.values()]
+    theirs, *of_students = nearest_of_each(documents, groups, depth, index=index)
+    rankings = [(teacher.name, theirs), *((one.name, rank(one, task, depth, index)) for one in students)]
+    mixed = list(zip(fitting, of_students, strict=True))
+    _agreement(findings, task, rankings, mixed, lengths)
     if task.judgements is not None:
-        _quality(findings, task, rankings, task.judgements)
+        _quality(findings, task, rankings, mixed, task.judgements)
+    return rankings
 
 
 def usable_k(task: Retrieval, k: Sequence[int]) -> list[int]:
@@ -74,91 +103,123 @@ def usable_k(task: Retrieval, k: Sequence[int]) -> list[int]:
 
 def rank(model: Vectors, task: Retrieval, depth: int, index: str) -> Ranking:
     """The documents nearest to each query, shape (n_queries, depth)."""
-    documents = model.of(task.documents, None if task.symmetric else "document")
-    queries = model.of(task.queries, None if task.symmetric else "query")
-    return nearest(documents, queries, depth, index=index)
+    return nearest(embed(model, task, "document"), embed(model, task, "query"), depth, index=index)
+
+
+def embed(model: Vectors, task: Retrieval, part: Task) -> FloatArray:
+    """A model's embeddings of a task's documents or queries, shape (n_texts, dim)."""
+    texts = task.documents if part == "document" else task.queries
+    return model.of(texts, None if task.symmetric else part)
 
 
 def _agreement(
-    findings: Findings, task: Retrieval, rankings: Sequence[tuple[str, Ranking]], lengths: Sequence[int]
+    findings: Findings,
+    task: Retrieval,
+    rankings: Sequence[NamedRanking],
+    mixed: Sequence[NamedRanking],
+    lengths: Sequence[int],
 ) -> None:
     bootstrap = findings.bootstrap(len(task.queries), "queries")
-    lists = [(name, ranking.tolist()) for name, ranking in rankings]
-    for place, (against, theirs) in enumerate(lists):
-        for model, ours in lists[place + 1 :]:
-            shared = np.column_stack([overlap_at_k(ours, theirs, k) for k in lengths])
-            resampled = bootstrap.distribution(mean(shared))
-            # Overlap has no direction; between students it is written down for both.
-            directions = [(model, against)] if place == 0 else [(model, against), (against, model)]
-            for column, k in enumerate(lengths):
-                for one, other in directions:
-                    findings.measure(
-                        "precision_at_k",
-                        one,
-                        float(shared[:, column].mean()),
-                        task.name,
-                        against=other,
-                        parameters={"k": k},
-                        interval=bootstrap.interval(resampled[:, column]),
-                    )
+    teacher = rankings[0][0]
+
+    def overlap(one: NamedRanking, other: NamedRanking) -> list[Estimate]:
+        ours, theirs = one[1].tolist(), other[1].tolist()
+        return _means(bootstrap, [overlap_at_k(ours, theirs, k) for k in lengths])
+
+    def measure(model: str, against: str, found: Sequence[Estimate], **parameters: str) -> None:
+        for k, estimate in zip(lengths, found, strict=True):
+            findings.measure(
+                "precision_at_k",
+                model,
+                estimate.value,
+                task.name,
+                against=against,
+                parameters={"k": k, **parameters},
+                interval=bootstrap.interval(estimate.resampled),
+            )
+
+    with_teacher = {student[0]: overlap(student, rankings[0]) for student in rankings[1:]}
+    for name, found in with_teacher.items():
+        measure(name, teacher, found)
+    for one, other in combinations(rankings[1:], 2):
+        # Overlap has no direction; between students it is written down for both.
+        found = overlap(other, one)
+        measure(other[0], one[0], found)
+        measure(one[0], other[0], found)
+        # Which of the two is nearer to the teacher?
+        for place, k in enumerate(lengths):
+            findings.compare(
+                "precision_at_k",
+                task.name,
+                (other[0], with_teacher[other[0]][place]),
+                (one[0], with_teacher[one[0]][place]),
+                bootstrap,
+                parameters={"k": k},
+            )
+    for student in mixed:
+        measure(student[0], teacher, overlap(student, rankings[0]), documents=teacher)
 
 
 def _quality(
     findings: Findings,
     task: Retrieval,
-    rankings: Sequence[tuple[str, Ranking]],
-    judgements: Sequence[dict[int, int]],
+    rankings: Sequence[NamedRanking],
+    mixed: Sequence[NamedRanking],
+    judgements: Sequence[Mapping[int, int]],
 ) -> None:
     bootstrap = findings.bootstrap(len(task.queries), "queries")
-    measures: dict[str, Callable[[Ranking, Sequence[dict[int, int]]], Array]] = {
-        "ndcg_at_10": lambda ranking, judged: ndcg(ranking[:, :10], judged),
-        "mrr_at_10": lambda ranking, judged: reciprocal_rank(ranking[:, :10], judged),
-        "recall_at_100": lambda ranking, judged: recall(ranking[:, :100], judged),
-    }
-    for metric, measure in measures.items():
-        estimates = []
-        for name, ranking in rankings:
-            of_query = measure(ranking, judgements)
-            estimates.append((name, Estimate(float(of_query.mean()), bootstrap.distribution(mean(of_query)))))
-        findings.quality(metric, task.name, estimates, bootstrap)
+
+    def judge(ranking: Ranking) -> dict[str, Estimate]:
+        of_queries = quality_of_queries(ranking, judgements)
+        return dict(zip(of_queries, _means(bootstrap, list(of_queries.values())), strict=True))
+
+    plain = [(name, judge(ranking)) for name, ranking in rankings]
+    asymmetric = [(name, judge(ranking)) for name, ranking in mixed]
+    teacher, reference = plain[0]
+    parameters = {"documents": teacher}
+    for metric in QUALITY:
+        findings.quality(metric, task.name, [(name, found[metric]) for name, found in plain], bootstrap)
+        for name, found in asymmetric:
+            ours, theirs = (name, found[metric]), (teacher, reference[metric])
+            interval = bootstrap.interval(ours[1].resampled)
+            findings.measure(metric, name, ours[1].value, task.name, parameters=parameters, interval=interval)
+            findings.compare(metric, task.name, ours, theirs, bootstrap, parameters=parameters)
 
 
-def ndcg(ranking: Ranking, judgements: Sequence[dict[int, int]]) -> Array:
-    """Normalised discounted cumulative gain of each query, as trec_eval defines it: the gain is the grade.
+def _means(bootstrap: Bootstrap, values: Sequence[Array]) -> list[Estimate]:
+    """Mean over the items of each of several figures of shape (items,), on the same resamples."""
+    columns = np.column_stack(values)
+    resampled = bootstrap.distribution(mean(columns))
+    return [
+        Estimate(float(column.mean()), of_column)
+        for column, of_column in zip(columns.T, resampled.T, strict=True)
+    ]
+
+
+def quality_of_queries(ranking: Ranking, judgements: Sequence[Mapping[int, int]]) -> dict[str, Array]:
+    """Quality of the ranking of each query, as ir-measures computes it.
 
     Args:
         ranking: shape (n_queries, depth).
-        judgements: grades of documents for each query; documents without one count as 0.
+        judgements: grades of documents for each query; those above 0 are relevant. The gain of nDCG is the
+            grade.
 
     Returns:
-        Shape (n_queries,).
+        For each metric of `QUALITY`, shape (n_queries,); 0 for a query that finds nothing relevant.
     """
-    depth = ranking.shape[1]
-    discounts = 1 / np.log2(np.arange(2, depth + 2))
-    gains = np.maximum(_grades(ranking, judgements), 0)
-    ideal = np.zeros_like(gains)
-    for row, judged in enumerate(judgements):
-        best = sorted((grade for grade in judged.values() if grade > 0), reverse=True)[:depth]
-        ideal[row, : len(best)] = best
-    return np.asarray(gains @ discounts / (ideal @ discounts))
+    import ir_measures
 
-
-def reciprocal_rank(ranking: Ranking, judgements: Sequence[dict[int, int]]) -> Array:
-    """One over the rank of each query's first relevant document, 0 where there is none."""
-    relevant = _grades(ranking, judgements) > 0
-    return np.asarray(relevant.any(axis=1) / (relevant.argmax(axis=1) + 1.0))
-
-
-def recall(ranking: Ranking, judgements: Sequence[dict[int, int]]) -> Array:
-    """Share of each query's relevant documents that the ranking holds."""
-    found = (_grades(ranking, judgements) > 0).sum(axis=1)
-    there = np.array([sum(grade > 0 for grade in judged.values()) for judged in judgements])
-    return np.asarray(found / there)
-
-
-def _grades(ranking: Ranking, judgements: Sequence[dict[int, int]]) -> Array:
-    rows = [
-        [judged.get(place, 0) for place in places]
-        for places, judged in zip(ranking.tolist(), judgements, strict=True)
-    ]
-    return np.array(rows, dtype=np.float64)
+    metrics = {ir_measures.parse_measure(measure): metric for metric, measure in QUALITY.items()}
+    qrels = {
+        str(query): {str(place): grade for place, grade in judged.items()}
+        for query, judged in enumerate(judgements)
+    }
+    # trec_eval sorts by score, and documents of one score by id: descending scores keep our own order.
+    run = {
+        str(query): {str(place): -float(position) for position, place in enumerate(places)}
+        for query, places in enumerate(ranking.tolist())
+    }
+    values = {metric: np.zeros(len(judgements)) for metric in QUALITY}
+    for found in ir_measures.iter_calc(metrics, qrels, run):
+        values[metrics[found.measure]][int(found.query_id)] = found.value
+    return values

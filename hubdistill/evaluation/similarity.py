@@ -87,6 +87,7 @@ def read_similarity_set(settings: SimilaritySet, base: Path) -> SimilarityPairs:
         n=len(pairs),
         sha256=texts_sha256(text for first, second, _ in pairs for text in (first, second)),
         language=settings.language,
+        benchmark_task=settings.benchmark_task,
     )
     return SimilarityPairs(settings.name, [p[0] for p in pairs], [p[1] for p in pairs], scores, data)
 

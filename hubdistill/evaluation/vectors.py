@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,13 @@ from hubdistill.progress import track
 FloatArray = npt.NDArray[np.float32]
 Task = Literal["query", "document"]
 
+_Treatment = tuple[str, Task | None]
+"""The prompt before the text, and the task of models that are told it."""
+
+_PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),
+}
 _TEXTS_AT_ONCE = 1024
 
 
@@ -25,13 +33,17 @@ class Vectors:
         name: the model's name, for messages.
         model: the model; in retrieval its own query and document prompts apply.
         prompt: put before every other text; the model's own default prompt when None.
+
+    Attributes:
+        seconds: what embedding has taken so far.
     """
 
     def __init__(self, name: str, model: SentenceTransformer, prompt: str | None = None) -> None:
         self.name = name
         self.model = model
         self.prompt = prompt
-        self._rows: dict[tuple[Task | None, str], FloatArray] = {}
+        self.seconds = 0.0
+        self._rows: dict[tuple[_Treatment, str], FloatArray] = {}
 
     def of(self, texts: Sequence[str], task: Task | None = None) -> FloatArray:
         """The model's embeddings of texts, as it gives them (not normalised).
@@ -48,16 +60,19 @@ class Vectors:
         """
         if not len(texts):
             raise EvaluationError(f"{self.name}: there are no texts to embed")
-        missing = [text for text in dict.fromkeys(texts) if (task, text) not in self._rows]
+        treatment = self._treatment(task)
+        missing = [text for text in dict.fromkeys(texts) if (treatment, text) not in self._rows]
         # Longest first over all texts, so that a batch holds texts of like length.
         missing.sort(key=len, reverse=True)
         with track(len(missing), f"Embedding with {self.name}") as advance:
             for start in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = missing[start : start + _TEXTS_AT_ONCE]
-                rows = self._encode(part, task)
-                self._rows.update(zip(((task, text) for text in part), rows, strict=True))
+                began = time.perf_counter()
+                rows = self._encode(part, treatment)
+                self.seconds += time.perf_counter() - began
+                self._rows.update(zip(((treatment, text) for text in part), rows, strict=True))
                 advance(len(part))
-        found = np.stack([self._rows[task, text] for text in texts])
+        found = np.stack([self._rows[treatment, text] for text in texts])
         bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
         if len(bad):
             raise EvaluationError(
@@ -66,13 +81,23 @@ class Vectors:
             )
         return found
 
-    def _encode(self, texts: list[str], task: Task | None) -> FloatArray:
-        if task == "query":
-            embeddings = self.model.encode_query(texts, show_progress_bar=False)
-        elif task == "document":
-            embeddings = self.model.encode_document(texts, show_progress_bar=False)
-        else:
-            embeddings = self.model.encode(texts, prompt=self.prompt, show_progress_bar=False)
+    def _treatment(self, task: Task | None) -> _Treatment:
+        """What the model is given beside the text: texts treated alike share their embedding.
+
+        The rules are those of `SentenceTransformer.encode_query`, `encode_document` and `encode`.
+        """
+        names = _PROMPT_NAMES[task] if task else ()
+        prompts: dict[str, str | None] = self.model.prompts
+        prompt = self.prompt if task is None else None
+        if prompt is None:
+            name = next((name for name in names if name in prompts), self.model.default_prompt_name)
+            prompt = prompts.get(name) if name else None
+        return prompt or "", task if "task" in self.model.get_model_kwargs() else None
+
+    def _encode(self, texts: list[str], treatment: _Treatment) -> FloatArray:
+        prompt, task = treatment
+        chosen: dict[str, Any] = {"task": task} if task else {}
+        embeddings = self.model.encode(texts, prompt=prompt, show_progress_bar=False, **chosen)
         return np.asarray(embeddings, dtype=np.float32)
 
 

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hubdistill.atomic import write_bytes
 from hubdistill.errors import MissingExtraError
-from hubdistill.numbers import listed, rate, ratio, score, share, signed, size
+from hubdistill.figures import alt_texts
 from hubdistill.report import DistillationReport
-from hubdistill.results import (
-    headline_results,
-    speed_ups,
-    student_model,
-    teacher_model,
-    top_k_agreement,
-)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
 
 FOLDER = "figures"
-NAMES = ("summary", "precision_at_k", "training", "quality_speed")
+
+TITLES = {
+    "summary": "Quality and speed beside the teacher",
+    "precision_at_k": "Retrieval agreement",
+    "agreement_matrix": "Retrieval agreement of the family",
+    "slices": "Agreement by length, language and source",
+    "vector_size": "Quality of cut and quantized vectors",
+    "training": "Training",
+    "quality_speed": "Quality and speed of the family",
+}
+NAMES = tuple(TITLES)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Figure:
     """A picture on the card."""
 
     name: str
-    """`summary`, `precision_at_k`, `training` or `quality_speed`."""
+    """A key of `TITLES`."""
     title: str
     alt: str
     """What it shows, in words and with the report's numbers."""
@@ -44,12 +52,16 @@ class Figure:
 def planned_figures(report: DistillationReport) -> tuple[Figure, ...]:
     """The figures that this report has facts for, in the card's order."""
     texts = {
-        "summary": ("Quality and speed beside the teacher", _summary(report)),
-        "precision_at_k": ("Retrieval agreement", _agreement(report)),
-        "training": ("Training", _training(report)),
-        "quality_speed": ("Quality and speed of the family", _family(report)),
+        "summary": alt_texts.summary,
+        "precision_at_k": alt_texts.precision_at_k,
+        "agreement_matrix": alt_texts.agreement_matrix,
+        "slices": alt_texts.slices,
+        "vector_size": alt_texts.vector_size,
+        "training": alt_texts.training,
+        "quality_speed": alt_texts.quality_speed,
     }
-    return tuple(Figure(name, *texts[name]) for name in NAMES if texts[name][1])
+    figures = (Figure(name, title, texts[name](report)) for name, title in TITLES.items())
+    return tuple(figure for figure in figures if figure.alt)
 
 
 def draw_figures(report: DistillationReport, folder: Path) -> tuple[Figure, ...]:
@@ -73,73 +85,20 @@ def draw_figures(report: DistillationReport, folder: Path) -> tuple[Figure, ...]
 
 def _painters() -> dict[str, Callable[[DistillationReport], bytes]]:
     try:
-        from hubdistill.figures import curves
+        from hubdistill.figures import curves, family, slices
         from hubdistill.figures.style import render
         from hubdistill.figures.summary import summary
     except ModuleNotFoundError as error:
         if error.name != "matplotlib":
             raise
         raise MissingExtraError("figures", "Drawing the card's figures") from error
-    return {
-        "summary": lambda report: render(lambda: summary(report)),
-        "precision_at_k": lambda report: render(lambda: curves.precision_at_k(report)),
-        "training": lambda report: render(lambda: curves.training(report)),
-        "quality_speed": lambda report: render(lambda: curves.quality_speed(report)),
+    painters: dict[str, Callable[[DistillationReport], Canvas]] = {
+        "summary": summary,
+        "precision_at_k": curves.precision_at_k,
+        "agreement_matrix": family.agreement_matrix,
+        "slices": slices.slices,
+        "vector_size": curves.vector_size,
+        "training": curves.training,
+        "quality_speed": family.quality_speed,
     }
-
-
-def _summary(report: DistillationReport) -> str:
-    found, speeds = headline_results(report), speed_ups(report)
-    if not found and not speeds:
-        return ""
-    parts = [f"{student_model(report).name} beside its teacher {teacher_model(report).name}."]
-    for result in found:
-        scores = f"{score(result.student.value)} against {score(result.teacher.value)}"
-        difference = ""
-        if result.comparison:
-            verdict = "" if result.comparison.decided else ", no measurable difference"
-            difference = f" ({signed(result.comparison.difference)}{verdict})"
-        parts.append(f"{result.metric.title} on {result.data.title}: {scores}{difference}.")
-    if speeds:
-        rates = [
-            f"{rate(s.student.value)} against {rate(s.teacher.value)} at {s.tokens} tokens" for s in speeds
-        ]
-        parts.append(f"Texts per second: {listed(rates)}.")
-    return " ".join(parts)
-
-
-def _agreement(report: DistillationReport) -> str:
-    parts = []
-    for agreement in top_k_agreement(report):
-        for (model, other), values in agreement.pairs.items():
-            ks = list(values)
-            pair = f"{report.models[model].name} and {report.models[other].name}"
-            ends = " to ".join(f"{score(values[k].value)} at k = {k}" for k in dict.fromkeys((ks[0], ks[-1])))
-            parts.append(f"{pair}: {ends}")
-    return f"Precision@k between top-k lists. {'; '.join(parts)}." if parts else ""
-
-
-def _training(report: DistillationReport) -> str:
-    log = report.training.log if report.training else ()
-    losses = [line.loss for line in log if line.loss is not None]
-    cosines = [line.teacher_cosine for line in log if line.teacher_cosine is not None]
-    parts = []
-    if len(losses) > 1:
-        parts.append(f"The loss goes from {score(losses[0])} to {score(losses[-1])}.")
-    if len(cosines) > 1:
-        parts.append(f"The mean cosine to the teacher goes from {score(cosines[0])} to {score(cosines[-1])}.")
-    return f"{log[-1].step} training steps. {' '.join(parts)}" if parts else ""
-
-
-def _family(report: DistillationReport) -> str:
-    if not report.siblings:
-        return ""
-    parts = []
-    for key in (report.student, *report.siblings):
-        found, speeds = headline_results(report, key), speed_ups(report, key)
-        if found and found[0].comparison and speeds:
-            kept = share(found[0].comparison.kept)
-            speed_up = ratio(speeds[(len(speeds) - 1) // 2].ratio)
-            model = report.models[key]
-            parts.append(f"{model.name} keeps {kept} at {speed_up} speed and {size(model.bytes)}")
-    return f"Quality kept against speed-up: {'; '.join(parts)}." if parts else ""
+    return {name: partial(render, painter) for name, painter in painters.items()}

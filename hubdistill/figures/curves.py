@@ -1,67 +1,146 @@
-"""Curves of agreement and of training, and the family's quality against its speed."""
+"""Curves: agreement over k, quality over the size of the vectors, training over the steps."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.text import Annotation
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-from matplotlib.transforms import Bbox
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from hubdistill.figures.style import FAINT, GAIN, INK, OTHERS, STUDENT, TEACHER, canvas, drawable
-from hubdistill.numbers import short_count, size
+from hubdistill.figures.content import VectorQuality, curves, vector_qualities
+from hubdistill.figures.style import FAINT, GAIN, OTHERS, PAPER, STUDENT, TEACHER, canvas, drawable, short
+from hubdistill.numbers import count
 from hubdistill.report import DistillationReport
-from hubdistill.results import Agreement, headline_results, known, middle, speed_ups, top_k_agreement
+from hubdistill.results import Agreement, Pair, known
 
 
 def precision_at_k(report: DistillationReport) -> Canvas:
     """Precision@k over k, one panel for each set of queries and documents."""
-    agreements = top_k_agreement(report)[:3]
-    figure = canvas(1.0 + 6.6 * len(agreements), 4.6)
-    for axes, agreement in zip(
-        figure.subplots(1, len(agreements), squeeze=False)[0], agreements, strict=True
-    ):
-        _agreement_curves(axes, report, agreement)
+    agreements, pairs = curves(report)
+    figure, panels = _panels(len(agreements), 4.0 + 0.17 * math.ceil(len(pairs) / 2))
+    for axes, agreement in zip(panels, agreements, strict=True):
+        _agreement_curves(axes, report, agreement, pairs, limit=64 if len(agreements) == 1 else 44)
+    _share_legend(figure, panels)
     return figure
 
 
-def _agreement_curves(axes: Axes, report: DistillationReport, agreement: Agreement) -> None:
-    axes.set_title(drawable(f"Shared neighbours, {agreement.data.title}", 64))
-    others = [pair for pair in agreement.pairs if pair != (report.student, report.teacher)]
-    # With many siblings only the pairs with this student or with the teacher stay readable.
-    if len(others) > 5:
-        others = [pair for pair in others if report.student in pair or report.teacher in pair][:5]
-    curves = [pair for pair in agreement.pairs if pair not in others][:1] + others
-    for place, pair in enumerate(curves):
-        values = agreement.pairs[pair]
-        ks = list(values)
+def _panels(number: int, height: float) -> tuple[Canvas, list[Axes]]:
+    columns, rows = min(2, number), math.ceil(number / 2)
+    figure = canvas(7.6 if number == 1 else 10.4, height * rows)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)[:number]
+
+
+def _share_legend(figure: Canvas, panels: list[Axes]) -> None:
+    """One legend for all panels, and no axes in the empty place of an odd number."""
+    for axes in figure.axes[len(panels) :]:
+        axes.remove()
+    # By colour as well: cut names can be alike.
+    entries = {
+        (line.get_label(), line.get_color(), line.get_marker()): line
+        for axes in panels
+        for line in axes.get_lines()
+    }
+    figure.legend(
+        handles=list(entries.values()), loc="outside lower center", ncols=2 if len(entries) > 1 else 1
+    )
+
+
+def _agreement_curves(
+    axes: Axes, report: DistillationReport, agreement: Agreement, pairs: list[Pair], *, limit: int
+) -> None:
+    axes.set_title(drawable(f"Shared neighbours, {agreement.data.title}", limit))
+    ends = []
+    # Whiskers beside each other, or they would hide each other.
+    step = 0.006 * (agreement.ks[-1] - agreement.ks[0])
+    for place, pair in enumerate(pairs):
+        values = agreement.at(*pair)
+        if not values:
+            continue
         main = pair == (report.student, report.teacher)
         colour = STUDENT if main else OTHERS[(place - 1) % len(OTHERS)]
-        name = " and ".join("teacher" if key == report.teacher else report.models[key].name for key in pair)
+        shift = 0 if main else step * (place - len(pairs) / 2)
+        ks = [k + shift for k in values]
+        name = " and ".join(
+            "teacher" if key == report.teacher else short(report.models[key].name, 26) for key in pair
+        )
         axes.plot(
-            ks, [values[k].value for k in ks], marker="o", markersize=6 if main else 4, color=colour,
+            ks, [m.value for m in values.values()], marker="o", markersize=6 if main else 4, color=colour,
             linewidth=2.6 if main else 1.5, linestyle="-" if report.teacher in pair else (0, (4, 2)),
-            label=drawable(name, 54), zorder=3 if main else 2,
+            label=name, zorder=3 if main else 2,
         )  # fmt: skip
-        intervals = [values[k].interval for k in ks]
-        if main and all(intervals):
-            low, high = [i.low for i in intervals if i], [i.high for i in intervals if i]
-            axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
+        ends += [m.value for m in values.values()]
+        intervals = [m.interval for m in values.values() if m.interval]
+        if len(intervals) == len(ks):
+            low, high = [i.low for i in intervals], [i.high for i in intervals]
+            ends += [*low, *high]
+            if main:
+                axes.fill_between(ks, low, high, color=colour, alpha=0.15, linewidth=0)
+            else:
+                axes.vlines(ks, low, high, color=colour, linewidth=1.2)
     # A wide scale, or the shape of small differences would look like large ones.
-    drawn = [values[k].value for values in map(agreement.pairs.__getitem__, curves) for k in values]
-    room = max(0.02, (0.2 - (max(drawn) - min(drawn))) / 2)
-    axes.set_ylim(max(0, min(drawn) - room), min(1.005, max(drawn) + room))
+    room = max(0.02, (0.2 - (max(ends) - min(ends))) / 2)
+    axes.set_ylim(max(0, min(ends) - room), min(1.005, max(ends) + room))
     axes.set_xticks(agreement.ks)
-    axes.set_xlabel("k")
+    axes.set_xlabel(f"k, {count(agreement.data.n)} queries")
     axes.set_ylabel("Precision@k")
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.grid()
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2 if len(curves) > 2 else 1, borderaxespad=0
+
+
+def vector_size(report: DistillationReport) -> Canvas:
+    """Quality over the bytes of a vector that is cut or quantized, one panel for each measure."""
+    found = vector_qualities(report)
+    figure, panels = _panels(len(found), 4.1)
+    for axes, quality in zip(panels, found, strict=True):
+        _size_curves(axes, report, quality)
+    _share_legend(figure, panels)
+    return figure
+
+
+def _size_curves(axes: Axes, report: DistillationReport, quality: VectorQuality) -> None:
+    axes.set_title(drawable(quality.data.title, 44))
+    sizes = [size for of_model in quality.by_model.values() for size in of_model]
+    for model, of_model in quality.by_model.items():
+        ours = model == report.student
+        colour = STUDENT if ours else TEACHER
+        who = "This model" if ours else "Teacher"
+        # Beside each other, or one whisker would hide the other.
+        aside = 1.0 if len(quality.by_model) < 2 else 0.985 if ours else 1.015
+        is_cut = any(size.dimensions < of_model[0].dimensions for size in of_model)
+        marks = [
+            ("float32", "o", "whole and cut" if is_cut else "whole"),
+            ("int8", "s", "int8"),
+            ("binary", "D", "binary"),
+        ]
+        for precision, marker, what in marks:
+            shown = [size for size in of_model if size.precision == precision]
+            x, y = [size.bytes * aside for size in shown], [size.measured.value for size in shown]
+            if not shown:
+                continue
+            axes.plot(
+                x, y, marker=marker, color=colour, markersize=6, linewidth=2.2 if ours else 1.6,
+                linestyle="-" if precision == "float32" else "", label=f"{who}, {what}",
+                markerfacecolor=colour if precision == "float32" else PAPER, markeredgewidth=1.8,
+                zorder=3 if ours else 2,
+            )  # fmt: skip
+            for size in shown:
+                if interval := size.measured.interval:
+                    axes.vlines(size.bytes * aside, interval.low, interval.high, color=colour, linewidth=1.2)
+    axes.set_xscale("log", base=2)
+    # One tick a size: the widths are what a reader looks for.
+    widths = {size.bytes: size for size in sorted(sizes, key=lambda size: size.precision != "float32")[::-1]}
+    axes.set_xticks(
+        list(widths),
+        [
+            f"{x:,.0f}\n{f'{size.dimensions} dims' if size.precision == 'float32' else size.precision}"
+            for x, size in widths.items()
+        ],
     )
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("Bytes of a vector (log scale), and its dimensions or precision")
+    axes.set_ylabel(drawable(quality.title, 60))
+    axes.grid()
 
 
 def training(report: DistillationReport) -> Canvas:
@@ -70,103 +149,39 @@ def training(report: DistillationReport) -> Canvas:
     losses = [(line.step, line.loss) for line in facts.log if line.loss is not None]
     cosines = [(line.step, line.teacher_cosine) for line in facts.log if line.teacher_cosine is not None]
     panels = [
-        (points, label, colour)
-        for points, label, colour in (
-            (losses, "Loss", STUDENT),
-            (cosines, "Cosine to the teacher", GAIN),
+        (points, title, label, colour)
+        for points, title, label, colour in (
+            (losses, "Training loss", drawable(facts.loss or "Loss", 44), STUDENT),
+            (cosines, "Closeness to the teacher", "Mean cosine, held-out texts", GAIN),
         )
         if len(points) > 1
     ]
     figure = canvas(3.8 * len(panels) + 1.4, 3.4)
-    for axes, (points, label, colour) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
-    ):
+    grid = figure.subplots(1, len(panels), squeeze=False, sharex=True)[0]
+    for axes, (points, title, label, colour) in zip(grid, panels, strict=True):
         steps, values = zip(*points, strict=True)
-        axes.set_title(label if label == "Loss" else f"{label}, held-out texts")
+        axes.set_title(title)
         axes.plot(steps, values, color=colour, marker="o" if len(points) <= 25 else "", markersize=4)
         if facts.best_step is not None:
-            axes.axvline(facts.best_step, color=FAINT, linewidth=1.2, linestyle=(0, (2, 2)))
-            side = -1 if facts.best_step > (steps[0] + steps[-1]) / 2 else 1
-            axes.annotate(
-                "published", (facts.best_step, 0.5), xycoords=("data", "axes fraction"),
-                xytext=(4 * side, 0), textcoords="offset points", ha="right" if side < 0 else "left",
-                color=FAINT, fontsize=8.5,
-            )  # fmt: skip
+            _mark(axes, facts.best_step, dict(points))
         axes.set_xlabel("Step")
+        axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.grid()
     return figure
 
 
-def quality_speed(report: DistillationReport) -> Canvas:
-    """Share of quality kept over speed-up; the area of a bubble is the size on disk."""
-    figure = canvas(7.6, 4.8)
-    axes = figure.subplots()
-    models = []
-    for key in (report.student, *report.siblings):
-        found, speeds = headline_results(report, key), speed_ups(report, key)
-        if found and found[0].comparison and speeds:
-            models.append((key, found[0].comparison, middle(speeds)))
-    ratios = [speed.ratio for _, _, speed in models]
-    if max(ratios) > 20:
-        axes.set_xscale("log")
-        axes.set_xlim(0.6 * min(1, *ratios), max(ratios) * 6)
-    else:
-        axes.set_xlim(0, max(ratios) * 1.35)
-    largest = report.models[report.teacher].bytes
-    axes.scatter([1], [1], s=900, color=TEACHER, alpha=0.75, linewidths=0, zorder=2)
-    names = [_bubble_name(axes, report, report.teacher, 1, 1, 900)]
-    for place, (key, comparison, speed) in enumerate(models):
-        colour = STUDENT if key == report.student else OTHERS[(place - 1) % len(OTHERS)]
-        area = max(40, 900 * report.models[key].bytes / largest)
-        interval = comparison.kept_interval
-        axes.plot([speed.ratio] * 2, [interval.low, interval.high], color=INK, linewidth=1.2, zorder=3)
-        axes.scatter(
-            [speed.ratio], [comparison.kept], s=area, color=colour, alpha=0.75, linewidths=0, zorder=2
-        )
-        names.append(_bubble_name(axes, report, key, speed.ratio, comparison.kept, area))
-    first = headline_results(report)[0]
-    lowest = min(comparison.kept_interval.low for _, comparison, _ in models)
-    highest = max(1.0, *(comparison.kept_interval.high for _, comparison, _ in models))
-    room = 0.22 * (highest - lowest) + 0.004
-    axes.set_ylim(lowest - room, highest + room)
-    axes.set_title("Quality kept and speed gained")
-    axes.set_ylabel(drawable(f"Share of the teacher's {first.metric.title},\n{first.data.title}", 120))
-    axes.set_xlabel(
-        drawable(
-            f"Texts per second over the teacher's, {middle(speed_ups(report)).tokens} tokens per text", 80
-        )
-    )
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}x"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid()
-    _move_apart(figure, names)
-    return figure
-
-
-def _move_apart(figure: Canvas, names: Sequence[Annotation]) -> None:
-    """Move names up or down until none covers another."""
-    figure.draw_without_rendering()
-    placed: list[Bbox] = []
-    for name in names:
-        x, y = name.xyann
-        for step in range(2 * len(names)):
-            # 0, +1, -1, +2, ... times a little more than half a name's height.
-            name.xyann = (x, y + 14 * ((step + 1) // 2) * (1 if step % 2 else -1))
-            box = name.get_window_extent()
-            if not any(box.overlaps(other) for other in placed):
-                break
-        placed.append(box)
-
-
-def _bubble_name(
-    axes: Axes, report: DistillationReport, key: str, x: float, y: float, area: float
-) -> Annotation:
-    model = report.models[key]
-    text = f"{drawable(model.name, 44)}\n{short_count(model.architecture.parameters)}, {size(model.bytes)}"
-    return axes.annotate(
-        text, (x, y), xytext=(math.sqrt(area) / 2 + 4, 0), textcoords="offset points", va="center",
-        fontsize=8.5, fontweight="bold" if key == report.student else "normal",
+def _mark(axes: Axes, best: int, values: dict[int, float]) -> None:
+    """The step whose model is published, named where the curve is not."""
+    axes.axvline(best, color=FAINT, linewidth=1.2, linestyle=(0, (2, 2)), zorder=1)
+    if best in values:
+        axes.plot([best], [values[best]], "o", color=FAINT, markersize=11, markerfacecolor="none")
+    nearest = values[min(values, key=lambda step: abs(step - best))]
+    low = nearest < (min(values.values()) + max(values.values())) / 2
+    late = best > (min(values) + max(values)) / 2
+    axes.annotate(
+        f"published: step {count(best)}", (best, 0.95 if low else 0.05), xycoords=("data", "axes fraction"),
+        xytext=(-5 if late else 5, 0), textcoords="offset points", ha="right" if late else "left",
+        va="top" if low else "bottom", color=FAINT, fontsize=8.5,
     )  # fmt: skip

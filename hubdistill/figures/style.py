@@ -10,12 +10,17 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ft2font import FT2Font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
+
+from hubdistill.report import DistillationReport
+
+Numbers = npt.NDArray[np.int64]
 
 # Okabe and Ito's palette, told apart by all common forms of colour blindness.
 STUDENT, TEACHER = "#0072B2", "#E69F00"
@@ -27,6 +32,9 @@ BEHIND = {"facecolor": PAPER, "edgecolor": "none", "alpha": 1, "pad": 1.2}
 
 DPI = 200
 """Twice the 100 dots per inch at which the sizes below look right."""
+
+COLOURS = 64
+"""In a file."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -59,8 +67,8 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def render(paint: Callable[[], Canvas]) -> bytes:
-    """Paint a figure in our style, whatever the user's own settings; the same painting gives the same bytes.
+def render(paint: Callable[[DistillationReport], Canvas], report: DistillationReport) -> bytes:
+    """Paint a figure in our style, whatever the user's own settings; the same report gives the same bytes.
 
     Returns:
         A PNG without date or software version.
@@ -68,7 +76,7 @@ def render(paint: Callable[[], Canvas]) -> bytes:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        return _png(paint())
+        return _png(paint(report))
 
 
 def canvas(width: float, height: float, title: str = "") -> Canvas:
@@ -94,6 +102,13 @@ def drawable(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def short(name: str, limit: int) -> str:
+    """A model's name without its organisation, cut in the middle: names of a family begin alike."""
+    name = drawable(name.rpartition("/")[2], len(name))
+    left = limit // 2 - 1
+    return name if len(name) <= limit else f"{name[:left]}…{name[left + 1 - limit :]}"
+
+
 @cache
 def _characters() -> frozenset[int]:
     return frozenset(FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap())
@@ -102,8 +117,29 @@ def _characters() -> frozenset[int]:
 def _png(figure: Canvas) -> bytes:
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.uint32)
     # A palette makes the file a quarter of the size; it carries neither date nor software version.
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    numbers = pixels @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    counts = np.bincount(numbers.ravel(), minlength=1 << 24)
+    present = np.flatnonzero(counts)
+    palette = _palette(present, counts)
+    nearest = np.zeros(1 << 24, np.uint8)
+    distance = ((_channels(present)[:, None] - _channels(palette)) ** 2).sum(-1)
+    nearest[present] = distance.argmin(1)
+    image = Image.fromarray(nearest[numbers], "P")
+    image.putpalette(_channels(palette).astype(np.uint8).tobytes())
     file = io.BytesIO()
-    image.quantize(64, dither=Image.Dither.NONE).save(file, "PNG", optimize=True, dpi=(DPI, DPI))
+    image.save(file, "PNG", optimize=True, dpi=(DPI, DPI))
     return file.getvalue()
+
+
+def _palette(present: Numbers, counts: Numbers) -> Numbers:
+    """Colours of a file: those that mean something, unchanged, and the most frequent of the others."""
+    named = [int(name[1:], 16) for name in (STUDENT, TEACHER, LOSS, GAIN, *OTHERS, INK, FAINT, PAPER)]
+    frequent = present[np.argsort(-counts[present], kind="stable")]
+    return np.array(list(dict.fromkeys([*named, *frequent.tolist()]))[:COLOURS])
+
+
+def _channels(colours: Numbers) -> Numbers:
+    """Red, green and blue, shape (colours, 3)."""
+    return np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=-1)

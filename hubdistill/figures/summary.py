@@ -8,30 +8,27 @@ from functools import partial
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from hubdistill.figures.content import scores
 from hubdistill.figures.style import BEHIND, FAINT, GAIN, INK, LOSS, PAPER, STUDENT, TEACHER, canvas, drawable
 from hubdistill.numbers import MINUS, rate, ratio, score, signed
-from hubdistill.report import DistillationReport, Interval, SimilarityPoints
+from hubdistill.report import DistillationReport, Interval, Measurement, SimilarityPoints
 from hubdistill.results import (
     Result,
     SpeedUp,
-    headline_results,
-    is_cut,
     speed_ups,
     student_model,
     teacher_model,
     where_measured,
 )
 
-MOST_SETS = 8
-"""Data sets shown; the card's tables have them all."""
-
 
 def summary(report: DistillationReport) -> Canvas:
     """Student beside teacher; a panel for each thing that was measured."""
-    found = headline_results(report)[:MOST_SETS]
+    found = scores(report)
     compared = [result for result in found if result.comparison]
     speeds = speed_ups(report)
     painters: list[Callable[[Axes], None]] = []
@@ -46,8 +43,11 @@ def summary(report: DistillationReport) -> Canvas:
     rows = (len(painters) + 1) // 2
     columns = min(2, len(painters))
     names = f"{student_model(report).name} beside {teacher_model(report).name}"
-    figure = canvas(5 * columns, 0.9 + rows * (3.35 + 0.22 * max(0, len(found) - 3)), names)
-    grid = figure.add_gridspec(rows, columns)
+    heights = [3.35 + 0.22 * max(0, len(found) - 3)] * rows
+    if compared and len(painters) == 3:
+        heights[-1] = 1.3 + 0.45 * len(compared)
+    figure = canvas(5 * columns, 0.9 + sum(heights), names)
+    grid = figure.add_gridspec(rows, columns, height_ratios=heights)
     for place, paint in enumerate(painters):
         row, column = divmod(place, columns)
         alone = column == 0 and place == len(painters) - 1
@@ -60,20 +60,22 @@ def summary(report: DistillationReport) -> Canvas:
 def _scatter(axes: Axes, report: DistillationReport, points: SimilarityPoints) -> None:
     axes.set_title("Predicted against reference similarity")
     measured = report.find(_spearman(report), data=points.data)
-    correlation = {m.model: m.value for m in measured if not is_cut(m)}
+    correlation = {m.model: m.value for m in measured if m.plain}
     shown: list[tuple[str, str, Sequence[float], float, float]] = [
         (report.teacher, TEACHER, points.teacher, 30, 0.2),
         (report.student, STUDENT, points.student, 6, 0.5),
     ]
     for _, colour, predicted, area, alpha in shown:
         axes.scatter(points.reference, predicted, s=area, color=colour, alpha=alpha, linewidths=0)
-    for line, (model, colour, *_) in enumerate(shown):
-        if model in correlation:
-            text = f"Spearman {score(correlation[model])}"
-            axes.text(
-                0.98, 0.03 + 0.08 * line, text, color=colour, transform=axes.transAxes, ha="right",
-                fontweight="bold", bbox=BEHIND,
-            )  # fmt: skip
+    entries = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=f"Spearman {score(correlation[model])}")
+        for model, colour, *_ in reversed(shown)
+        if model in correlation
+    ]
+    if entries:
+        axes.legend(
+            handles=entries, loc="lower right", frameon=True, edgecolor="none", framealpha=1, borderpad=0.2
+        )
     axes.set_xlabel(drawable(f"Reference score, {report.data[points.data].title}", 60))
     axes.set_ylabel("Cosine similarity")
     axes.grid()
@@ -84,16 +86,15 @@ def _quality_bars(axes: Axes, found: Sequence[Result]) -> None:
     for place, result in enumerate(found):
         for offset, m, colour in ((-0.19, result.student, STUDENT), (0.19, result.teacher, TEACHER)):
             axes.barh(place + offset, m.value, height=0.36, color=colour)
-            end = m.value
             if m.interval:
-                end = m.interval.high
                 _whisker(axes, m.interval, place + offset)
             axes.annotate(
-                score(m.value), (end, place + offset), xytext=(4, 0), textcoords="offset points", va="center",
-                fontsize=8.5,
+                score(m.value), (_high(m), place + offset), xytext=(4, 0), textcoords="offset points",
+                va="center", fontsize=8.5,
             )  # fmt: skip
     _set_names(axes, found)
-    axes.set_xlim(min(0, *(r.student.value for r in found)), 1.16 * max(_highest(r) for r in found))
+    both = [m for result in found for m in (result.student, result.teacher)]
+    axes.set_xlim(min(0.0, *map(_low, both)), 1.16 * max(map(_high, both)))
     axes.set_xlabel(_metric_names(found))
     axes.grid(axis="x")
 
@@ -101,21 +102,24 @@ def _quality_bars(axes: Axes, found: Sequence[Result]) -> None:
 def _speed_bars(axes: Axes, report: DistillationReport, speeds: Sequence[SpeedUp]) -> None:
     axes.set_title("Texts per second")
     values = [m.value for speed in speeds for m in (speed.student, speed.teacher)]
+    highest = max(_high(m) for speed in speeds for m in (speed.student, speed.teacher))
     logarithmic = max(values) / min(values) > 40
     if logarithmic:
         axes.set_yscale("log")
-        axes.set_ylim(min(values) / 4, max(values) * 5)
+        axes.set_ylim(min(values) / 4, highest * 6)
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.set_ylim(0, 1.2 * max(values))
+        axes.set_ylim(0, 1.25 * highest)
     for place, speed in enumerate(speeds):
         for offset, m, colour in ((-0.2, speed.student, STUDENT), (0.2, speed.teacher, TEACHER)):
             axes.bar(place + offset, m.value, width=0.38, color=colour)
+            if m.interval:
+                axes.plot([place + offset] * 2, [m.interval.low, m.interval.high], color=INK, linewidth=1.3)
             text = rate(m.value)
             if m is speed.student:
                 text += f"\n({ratio(speed.ratio)})"
             axes.annotate(
-                text, (place + offset, m.value), xytext=(0, 3), textcoords="offset points", ha="center",
+                text, (place + offset, _high(m)), xytext=(0, 3), textcoords="offset points", ha="center",
                 fontsize=8.5,
             )  # fmt: skip
     axes.set_xticks(range(len(speeds)), [f"{speed.tokens}" for speed in speeds])
@@ -144,7 +148,7 @@ def _differences(axes: Axes, compared: Sequence[Result]) -> None:
             note += ", no measurable difference"
         axes.annotate(
             note, (comparison.difference, place), xytext=(0, 9), textcoords="offset points", ha="center",
-            color=colour if decided else INK, fontsize=8.5, bbox=BEHIND,
+            fontsize=8.5, bbox=BEHIND,
         )  # fmt: skip
     axes.axvline(0, color=INK, linewidth=1.2)
     reach = max(
@@ -183,9 +187,12 @@ def _metric_names(found: Sequence[Result]) -> str:
     return drawable(next(iter(names)), 60) if len(names) == 1 else "Score, with its interval"
 
 
-def _highest(result: Result) -> float:
-    measurements = (result.student, result.teacher)
-    return max(m.interval.high if m.interval else m.value for m in measurements)
+def _high(m: Measurement) -> float:
+    return m.interval.high if m.interval else m.value
+
+
+def _low(m: Measurement) -> float:
+    return m.interval.low if m.interval else m.value
 
 
 def _spearman(report: DistillationReport) -> str:

@@ -155,13 +155,14 @@ def is_replaceable(path: str, module_folders: Iterable[str] = ()) -> bool:
     """Whether a push may delete this file of the repository when the local folder no longer has it.
 
     Only what sentence-transformers or hubdistill wrote for an earlier version of the same model: weights,
-    configurations and tokenizer files at the top and in module folders, figures, report.json and
-    recipe.yaml, and the Trainer's leftovers. Never the card, a licence, .gitattributes, evaluation files,
-    exports, or anything else.
+    configurations and tokenizer files at the top and in module folders, figures, report.json,
+    recipe.yaml and our own evaluation results, and the Trainer's leftovers. Never the card, a licence,
+    .gitattributes, evaluation results of others, exports, or anything else.
     """
     numbered = _NUMBERED_MODULE.match(path)
     folders = [*module_folders, numbered[0].rstrip("/")] if numbered else module_folders
-    if path in ("report.json", "recipe.yaml") or any(fnmatchcase(path, pattern) for pattern in _LEFTOVERS):
+    ours = path in ("report.json", "recipe.yaml") or fnmatchcase(path, ".eval_results/hubdistill-*.yaml")
+    if ours or any(fnmatchcase(path, pattern) for pattern in _LEFTOVERS):
         return True
     return role_of(path, folders) in ("config", "tokenizer", "weights", "figure")
 

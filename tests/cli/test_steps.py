@@ -45,7 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_teacher_folder: Path) 
             "held_out_texts": 80,
             "queries": 10,
             "k": [5, 10],
-            "speed": {"tokens": [8], "batch_size": 4, "seconds": 0.01, "repeats": 2},
+            "speed": {
+                "tokens": [8],
+                "batch_sizes": [4],
+                "seconds": 0.01,
+                "repeats": 2,
+                "calls": 5,
+                "footprint": False,
+            },
             "bootstrap": 100,
         },
         "card": {"license": "apache-2.0", "language": ["en"]},
@@ -118,6 +125,26 @@ def test_embed_says_how_many_texts_have_vectors(published: object, command: Run)
     assert done.returncode == 0, done.stderr
     assert "training texts" in done.stdout
     assert json.loads(command("embed", "recipe.yaml", "--json", "--device", "cpu").stdout)["held_out"] > 10
+
+
+def test_a_published_student_is_measured_from_the_hub(published: object, command: Run, folder: Path) -> None:
+    done = command(
+        "evaluate", "demo/tiny-2-layers@main", "--teacher", "teacher", "--texts", "texts.txt",
+        "--settings", "recipe.yaml", "--no-speed", "--device", "cpu", "--quiet",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["evaluation/tiny-2-layers"]
+    here = load_report(folder / "evaluation" / "tiny-2-layers")
+    there = load_report(folder / "runs" / "tiny" / "students" / "tiny-2-layers")
+    ours, theirs = here.models["tiny-2-layers"], there.models["tiny-2-layers"]
+    assert ours.hub_id == "demo/tiny-2-layers"
+    assert len(ours.revision) == 40
+    assert ours.architecture == theirs.architecture
+    # The published report says how it was made, and the figures of the pairs are the same.
+    assert here.training == there.training
+    assert [m.value for m in here.find("spearman_cosine", data="pairs", model="tiny-2-layers")] == [
+        m.value for m in there.find("spearman_cosine", data="pairs", model="tiny-2-layers")
+    ]
 
 
 def test_people_get_a_table(published: object, command: Run) -> None:

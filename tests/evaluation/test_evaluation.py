@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sentence_transformers import SentenceTransformer
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation import Candidate, Evidence, evaluate
 from hubdistill.evaluation.architecture import describe_architecture
+from hubdistill.evaluation.slices import HeldOut
 from hubdistill.recipe import Evaluation, RetrievalSet, SimilaritySet, Speed
 from hubdistill.report import Model
 from hubdistill.students.layers import reduce_layers
@@ -34,7 +36,8 @@ def candidate(name: str, model: SentenceTransformer) -> Candidate:
 
 
 def values(evidence: Evidence, metric: str, data: str) -> dict[str, float]:
-    return {m.model: m.value for m in evidence.measurements if (m.metric, m.data) == (metric, data)}
+    found = [m for m in evidence.measurements if (m.metric, m.data) == (metric, data) and m.plain]
+    return {m.model: m.value for m in found}
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def evidence(tmp_path: Path, tiny_teacher: SentenceTransformer, tiny_teacher_fol
         ),
         retrieval=(write_set(tmp_path),),
         k=(3, 5),
-        speed=Speed(tokens=(8,), batch_size=4, seconds=0.01, repeats=2),
+        speed=Speed(tokens=(8,), batch_sizes=(4,), calls=0, footprint=False, seconds=0.01, repeats=2),
         bootstrap=100,
     )
     students = [
@@ -59,9 +62,10 @@ def evidence(tmp_path: Path, tiny_teacher: SentenceTransformer, tiny_teacher_fol
         candidate("teacher", tiny_teacher),
         students,
         settings,
-        HELD_OUT,
+        HeldOut(HELD_OUT),
         base=tmp_path,
         seed=12,
+        work=tmp_path,
         language="en",
     )
 
@@ -99,25 +103,40 @@ def test_a_copy_of_the_teacher_keeps_everything_exactly(evidence: Evidence) -> N
             m.value
             for m in evidence.measurements
             if (m.metric, m.model, m.against, m.data) == ("precision_at_k", "copy", "teacher", data)
+            and "precision" not in m.parameters
         ]
-        assert overlaps == [1.0, 1.0]
+        assert len(overlaps) >= 4  # at two k, on its own documents and on the teacher's
+        assert set(overlaps) == {1.0}
     assert values(evidence, "mse", "held-out")["copy"] == 0
+    assert values(evidence, "teacher_cosine", "held-out")["copy"] == 1
+    assert values(evidence, "linear_cka", "held-out")["copy"] == 1
     assert values(evidence, "mse", "held-out")["cut"] > 0
 
 
 def test_names_must_differ(tmp_path: Path, tiny_teacher: SentenceTransformer) -> None:
     one = candidate("teacher", tiny_teacher)
     with pytest.raises(EvaluationError, match="names of their own, got teacher, teacher"):
-        evaluate(one, [one], Evaluation(), HELD_OUT, base=tmp_path, seed=12)
-    both = Evaluation(
-        similarity=(write_pairs(tmp_path, random_rows(9), "tiny"),), retrieval=(write_set(tmp_path),), k=(3,)
+        evaluate(one, [one], Evaluation(), HeldOut(HELD_OUT), base=tmp_path, seed=12, work=tmp_path)
+
+
+def test_the_teacher_is_cut_to_the_widths_of_its_students(
+    tmp_path: Path, tiny_teacher: SentenceTransformer
+) -> None:
+    settings = Evaluation(
+        similarity=(write_pairs(tmp_path, random_rows(40)),), k=(3,), quantize=(), speed=None, bootstrap=100
     )
-    with pytest.raises(EvaluationError, match="two evaluation sets are named 'tiny'"):
-        evaluate(one, [], both, HELD_OUT, base=tmp_path, seed=12)
+    students = [
+        replace(candidate("eight", reduce_layers(tiny_teacher, [0, 3])), matryoshka=(8,)),
+        replace(candidate("both", reduce_layers(tiny_teacher, [0])), matryoshka=(8, 16)),
+    ]
+    teacher = candidate("teacher", tiny_teacher)
+    found = evaluate(teacher, students, settings, HeldOut(HELD_OUT), base=tmp_path, seed=12, work=tmp_path)
+    cut = {(m.model, m.parameters["dimensions"]) for m in found.measurements if "dimensions" in m.parameters}
+    assert cut == {("teacher", 16), ("teacher", 8), ("eight", 8), ("both", 16), ("both", 8)}
 
 
 @pytest.mark.slow
-def test_the_known_figures_of_a_known_model(minilm_folder: Path, shared_data: Path) -> None:
+def test_the_known_figures_of_a_known_model(minilm_folder: Path, shared_data: Path, tmp_path: Path) -> None:
     settings = Evaluation(
         similarity=(SimilaritySet(name="stsb-test", files=("sts/stsb-en-test.tsv",)),),
         retrieval=(RetrievalSet(name="cranfield", folder="ir/cranfield"),),
@@ -126,7 +145,7 @@ def test_the_known_figures_of_a_known_model(minilm_folder: Path, shared_data: Pa
     with gzip.open(shared_data / "train" / "en_tatoeba.txt.gz", "rt", encoding="utf-8") as lines:
         texts = [next(lines).strip() for _ in range(100)]
     teacher = candidate("teacher", SentenceTransformer(str(minilm_folder), device="cpu"))
-    evidence = evaluate(teacher, [], settings, texts, base=shared_data, seed=12)
+    evidence = evaluate(teacher, [], settings, HeldOut(texts), base=shared_data, seed=12, work=tmp_path)
     assert values(evidence, "spearman_cosine", "stsb-test")["teacher"] == pytest.approx(0.8203, abs=5e-5)
     assert values(evidence, "pearson_cosine", "stsb-test")["teacher"] == pytest.approx(0.8274, abs=5e-5)
     assert values(evidence, "ndcg_at_10", "cranfield")["teacher"] == pytest.approx(0.5030, abs=5e-4)

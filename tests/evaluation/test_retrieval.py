@@ -1,4 +1,4 @@
-"""Retrieval: sets on disk, overlap, and quality against ir-measures."""
+"""Retrieval: sets on disk, overlap, quality, and the use of a student with the teacher's documents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation.word_models import random_vectors, word_vectors, words
+from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.findings import Findings
-from hubdistill.evaluation.retrieval import measure_retrieval, ndcg, recall, reciprocal_rank, usable_k
-from hubdistill.evaluation.retrieval_set import held_out_retrieval, read_retrieval_set
+from hubdistill.evaluation.retrieval import measure_retrieval, quality_of_queries, rank, usable_k
+from hubdistill.evaluation.retrieval_set import Retrieval, held_out_retrieval, read_retrieval_set
+from hubdistill.evaluation.slices import HeldOut
 from hubdistill.recipe import Evaluation, RetrievalSet
 
 QRELS = "query-id\tcorpus-id\tscore\nq2\td1\t2\nq1\td3\t1\nq1\td0\t0\n"
@@ -73,6 +75,20 @@ def test_judgements_that_do_not_fit_are_refused(tmp_path: Path, qrels: str, mess
         read_retrieval_set(write_set(tmp_path, qrels), tmp_path)
 
 
+def test_a_folder_may_hold_the_judgements_of_several_splits(tmp_path: Path) -> None:
+    settings = write_set(tmp_path, qrels=None)
+    folder = tmp_path / "tiny" / "qrels"
+    folder.mkdir()
+    for split, query in (("dev", "q1"), ("test", "q2")):
+        (folder / f"{split}.tsv").write_text(f"query-id\tcorpus-id\tscore\n{query}\td1\t1\n")
+    assert read_retrieval_set(settings, tmp_path).queries == ["query2"]
+    dev = settings.model_copy(update={"split": "dev"})
+    assert read_retrieval_set(dev, tmp_path).queries == ["query1"]
+    absent = settings.model_copy(update={"split": "train"})
+    with pytest.raises(EvaluationError, match=r"tiny/qrels has no .* train\.tsv; .* there: dev, test"):
+        read_retrieval_set(absent, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
@@ -96,11 +112,11 @@ def test_what_is_wrong_with_a_set_is_found_before_any_work(tmp_path: Path) -> No
 
 
 def test_too_few_held_out_texts_are_found_before_any_work() -> None:
-    check_held_out(Evaluation(k=(5,)), ["a text"] * 8)
+    check_held_out(Evaluation(k=(5,)), HeldOut(["a text"] * 8))
     with pytest.raises(EvaluationError, match="too few for retrieval"):
-        check_held_out(Evaluation(k=(5,)), ["a text"] * 3)
+        check_held_out(Evaluation(k=(5,)), HeldOut(["a text"] * 3))
     with pytest.raises(EvaluationError, match="there are 6 documents"):
-        check_held_out(Evaluation(k=(10,)), ["a text"] * 8)
+        check_held_out(Evaluation(k=(10,)), HeldOut(["a text"] * 8))
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -160,34 +176,124 @@ def test_a_perfect_student_agrees_wholly_and_students_are_compared_both_ways() -
 
 
 def test_quality_worked_by_hand() -> None:
-    ranking = np.array([[2, 0, 1], [1, 2, 0]])
-    judgements = [{0: 2, 1: 1, 5: 1}, {7: 1}]
+    ranking = np.array([[2, 0, 1, 4], [1, 2, 0, 3]])
+    judgements = [{0: 2, 1: 1, 5: 1, 2: -1, 4: 0}, {7: 1}]
+    found = quality_of_queries(ranking, judgements)
     ideal = 2 + 1 / np.log2(3) + 1 / 2
-    assert ndcg(ranking, judgements) == pytest.approx([(2 / np.log2(3) + 1 / 2) / ideal, 0])
-    assert reciprocal_rank(ranking, judgements) == pytest.approx([0.5, 0])
-    assert recall(ranking, judgements) == pytest.approx([2 / 3, 0])
+    # The second query finds nothing relevant.
+    assert found["ndcg_at_10"] == pytest.approx([(2 / np.log2(3) + 1 / 2) / ideal, 0])
+    assert found["mrr_at_10"] == pytest.approx([1 / 2, 0])
+    assert found["recall_at_100"] == pytest.approx([2 / 3, 0])
+    assert found["map_at_100"] == pytest.approx([(1 / 2 + 2 / 3) / 3, 0])
 
 
-def test_quality_is_that_of_ir_measures() -> None:
-    reference = pytest.importorskip("ir_measures")
-    generator = np.random.default_rng(4)
-    ranking = np.array([generator.permutation(300)[:100] for _ in range(30)])
-    judgements = [
-        {int(d): int(generator.integers(-1, 4)) for d in generator.permutation(300)[:25]} for _ in range(30)
+def test_quality_stops_at_its_depth() -> None:
+    ranking = np.arange(120)[None]
+    found = quality_of_queries(ranking, [{10: 1, 99: 1, 100: 1}])
+    assert found["ndcg_at_10"] == found["mrr_at_10"] == 0
+    assert found["recall_at_100"] == pytest.approx(2 / 3)
+    assert found["map_at_100"] == pytest.approx((1 / 11 + 2 / 100) / 3)
+
+
+def judged_task(folder: Path, documents: int = 150, queries: int = 30) -> Retrieval:
+    """Texts of a few words, and for each query a few relevant documents."""
+    generator = np.random.default_rng(8)
+
+    def texts(count: int) -> list[str]:
+        return [" ".join(generator.choice(words(60), size=6)) for _ in range(count)]
+
+    (folder / "set").mkdir()
+    for file, count in (("corpus", documents), ("queries", queries)):
+        rows = [json.dumps({"_id": f"{file}{i}", "text": text}) for i, text in enumerate(texts(count))]
+        (folder / "set" / f"{file}.jsonl").write_text("\n".join(rows))
+    qrels = [
+        f"queries{query}\tcorpus{document}\t1"
+        for query in range(queries)
+        for document in generator.permutation(documents)[: generator.integers(1, 9)]
     ]
-    qrels = {str(q): {str(d): grade for d, grade in judged.items()} for q, judged in enumerate(judgements)}
-    run = {
-        str(q): {str(d): 1000.0 - place for place, d in enumerate(row)}
-        for q, row in enumerate(ranking.tolist())
+    (folder / "set" / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *qrels]))
+    return read_retrieval_set(RetrievalSet(name="set", folder="set"), folder)
+
+
+def test_quality_is_that_of_sentence_transformers(tmp_path: Path) -> None:
+    # Its gains are 0 or 1, as the grades here are; and its ids sort equal scores, of which there are none.
+    task = judged_task(tmp_path)
+    model = random_vectors("model", words(60), 16, seed=3)
+    assert task.judgements is not None
+    found = quality_of_queries(rank(model, task, 100, "exact"), task.judgements)
+    evaluator = InformationRetrievalEvaluator(
+        {str(i): text for i, text in enumerate(task.queries)},
+        {str(i): text for i, text in enumerate(task.documents)},
+        {str(i): {str(place) for place in judged} for i, judged in enumerate(task.judgements)},
+        precision_recall_at_k=[100],
+        write_csv=False,
+    )
+    theirs = evaluator(model.model)
+    for ours, name in (
+        ("ndcg_at_10", "ndcg@10"),
+        ("mrr_at_10", "mrr@10"),
+        ("recall_at_100", "recall@100"),
+        ("map_at_100", "map@100"),
+    ):
+        assert found[ours].mean() == pytest.approx(theirs[f"cosine_{name}"], abs=1e-6)
+
+
+def test_a_students_queries_find_the_teachers_documents(tmp_path: Path) -> None:
+    task = judged_task(tmp_path)
+    teacher, same = (random_vectors(name, words(60), 16, seed=3) for name in ("teacher", "same"))
+    other = random_vectors("other", words(60), 16, seed=4)
+    narrow = random_vectors("narrow", words(60), 8, seed=3)
+    findings = Findings(resamples=100, seed=12, reproduce="call")
+    measure_retrieval(
+        findings,
+        [teacher, same, other, narrow],
+        task,
+        k=(5, 10),
+        index="exact",
+        asymmetric=("same", "other", "narrow"),
+    )
+    mixed = [m for m in findings.measurements if m.parameters.get("documents") == "teacher"]
+    assert {m.model for m in mixed} == {"same", "other"}
+    overlaps = {(m.model, m.parameters["k"]): m for m in mixed if m.metric == "precision_at_k"}
+    assert all(m.against == "teacher" for m in overlaps.values())
+    assert overlaps["same", 5].value == overlaps["same", 10].value == 1 > overlaps["other", 10].value
+
+    ndcg = {(m.model, len(m.parameters)): m.value for m in findings.measurements if m.metric == "ndcg_at_10"}
+    assert ndcg["same", 1] == ndcg["same", 0] == ndcg["teacher", 0]
+    assert not mixed[-1].plain
+    compared = {
+        c.model: c
+        for c in findings.comparisons
+        if (c.metric, c.parameters) == ("ndcg_at_10", {"documents": "teacher"})
     }
-    ours = {
-        "nDCG@10": ndcg(ranking[:, :10], judgements),
-        "RR@10": reciprocal_rank(ranking[:, :10], judgements),
-        "R@100": recall(ranking, judgements),
-    }
-    theirs = reference.iter_calc([reference.parse_measure(name) for name in ours], qrels, run)
-    compared = 0
-    for value in theirs:
-        assert ours[str(value.measure)][int(value.query_id)] == pytest.approx(value.value, abs=1e-6)
-        compared += 1
-    assert compared == 90
+    assert {c.against for c in compared.values()} == {"teacher"}
+    assert (compared["same"].difference, compared["same"].interval.low, compared["same"].kept) == (0, 0, 1)
+    assert compared["other"].difference == ndcg["other", 1] - ndcg["teacher", 0]
+
+
+def test_asymmetric_use_embeds_nothing_again() -> None:
+    texts = words(40)
+    models = [random_vectors(name, texts, 8, seed=seed) for seed, name in enumerate(("teacher", "student"))]
+    embedded: list[int] = []
+    for model in models:
+        encode = model._encode
+        model._encode = lambda part, task, encode=encode: (embedded.append(len(part)), encode(part, task))[1]
+    task = held_out_retrieval("held", texts, 10)
+    findings = Findings(resamples=100, seed=12, reproduce="call")
+    measure_retrieval(findings, models, task, k=(5,), index="exact", asymmetric=["student"])
+    assert sum(embedded) == 2 * len(texts)
+    assert {"documents" in m.parameters for m in findings.measurements} == {False, True}
+
+
+def test_students_are_compared_by_their_agreement_with_the_teacher() -> None:
+    texts = words(80)
+    models = [random_vectors(name, texts, 8, seed=seed) for name, seed in (("t", 1), ("far", 2), ("same", 1))]
+    findings = Findings(resamples=100, seed=12, reproduce="call")
+    measure_retrieval(findings, models, held_out_retrieval("held", texts, 20), k=(5, 10), index="exact")
+    assert [(c.model, c.against, c.parameters["k"]) for c in findings.comparisons] == [
+        ("same", "far", 5),
+        ("same", "far", 10),
+    ]
+    of = {(m.model, m.against): m.value for m in findings.measurements if m.parameters == {"k": 10}}
+    assert findings.comparisons[1].difference == of["same", "t"] - of["far", "t"] == 1 - of["far", "t"]
+    assert findings.comparisons[1].decided

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import socket
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation.qdrant_server import qdrant_server
 
-from hubdistill.errors import EvaluationError
-from hubdistill.evaluation import search
-from hubdistill.evaluation.search import nearest
+from hubdistill.errors import EvaluationError, MissingExtraError
+from hubdistill.evaluation import check_sets, search
+from hubdistill.evaluation.search import nearest, nearest_of_each, qdrant_index
+from hubdistill.evaluation.vectors import unit_rows
+from hubdistill.recipe import Evaluation
 
 RNG = np.random.default_rng(6)
 DOCUMENTS = RNG.normal(size=(300, 16)).astype(np.float32)
@@ -36,8 +41,43 @@ def test_of_equally_near_documents_the_earlier_comes_first() -> None:
 
 
 def test_qdrant_finds_what_exact_search_finds() -> None:
-    pytest.importorskip("qdrant_client", reason="needs the extra 'qdrant'")
+    pytest.importorskip("qdrant_edge", reason="needs the extra 'qdrant'")
     assert (nearest(DOCUMENTS, QUERIES, 20, index=":memory:") == nearest(DOCUMENTS, QUERIES, 20)).all()
+
+
+def test_a_server_searches_exactly_and_is_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("qdrant_client", reason="needs the extra 'qdrant'")
+    monkeypatch.setenv("QDRANT_API_KEY", "the-key")
+    with qdrant_server() as (url, server):
+        with pytest.warns(UserWarning, match="insecure connection"):
+            found = nearest(DOCUMENTS, QUERIES, 20, index=url)
+        assert (found == nearest(DOCUMENTS, QUERIES, 20)).all()
+        assert server.keys == {"the-key"}
+        assert not server.collections
+
+
+def test_documents_are_indexed_once_for_several_groups_of_queries() -> None:
+    pytest.importorskip("qdrant_client", reason="needs the extra 'qdrant'")
+    with qdrant_server() as (url, server):
+        found = nearest_of_each(DOCUMENTS, [QUERIES, QUERIES[::2]], 5, index=url)
+        assert server.created == 1
+    exact = nearest(DOCUMENTS, QUERIES, 5)
+    assert [group.tolist() for group in found] == [exact.tolist(), exact[::2].tolist()]
+
+
+def test_a_server_searches_its_graph_once_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("qdrant_client", reason="needs the extra 'qdrant'")
+    monkeypatch.setattr(search, "_SECONDS_BETWEEN_LOOKS", 0)
+    exact = nearest(DOCUMENTS, QUERIES, 20)
+    with qdrant_server() as (url, server):
+        with qdrant_index(DOCUMENTS, url, graph=True) as (find, indexed):
+            assert indexed == len(DOCUMENTS)
+            ((name, collection),) = server.collections.items()
+            assert name.startswith("hubdistill-")
+            assert (collection["hnsw_config"]["m"], collection["hnsw_config"]["ef_construct"]) == (16, 100)
+            found = find(unit_rows(QUERIES), 10, 16)
+            assert [places.tolist() for places in found] == exact[:, ::2].tolist()
+        assert not server.collections
 
 
 def test_a_server_that_is_down_is_named() -> None:
@@ -47,6 +87,20 @@ def test_a_server_that_is_down_is_named() -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(EvaluationError, match=f"the Qdrant server at {url} failed"):
         nearest(DOCUMENTS, QUERIES, 20, index=url)
+    with pytest.raises(EvaluationError, match=f"the Qdrant server at {url} failed"):
+        check_sets(Evaluation(index=url), Path())
+
+
+def test_an_index_that_can_be_used_passes_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("qdrant_client", reason="needs the extra 'qdrant'")
+    with qdrant_server() as (url, server):
+        monkeypatch.setitem(sys.modules, "qdrant_edge", None)  # The server has a graph of its own.
+        check_sets(Evaluation(index=url, hnsw_ef=(64,)), Path())
+        assert server.created == 0
+    check_sets(Evaluation(), Path())
+    for settings in (Evaluation(hnsw_ef=(64,)), Evaluation(index=":memory:")):
+        with pytest.raises(MissingExtraError, match=r"evaluation\.hnsw_ef.*install 'hubdistill\[qdrant\]'"):
+            check_sets(settings, Path())
 
 
 def test_an_address_that_is_none_is_named() -> None:

@@ -76,13 +76,28 @@ def test_intervals_of_spearman_cover_the_truth() -> None:
     generator = np.random.default_rng(9)
     truth = 6 / np.pi * np.arcsin(0.6 / 2)  # of a bivariate normal with correlation 0.6
     covered = 0
-    for trial in range(300):
-        x = generator.normal(size=100)
-        y = 0.6 * x + 0.8 * generator.normal(size=100)
-        bootstrap = Bootstrap(100, "items", resamples=300, seed=trial)
+    for trial in range(200):
+        x = generator.normal(size=80)
+        y = 0.6 * x + 0.8 * generator.normal(size=80)
+        bootstrap = Bootstrap(80, "items", resamples=200, seed=trial)
         interval = bootstrap.interval(bootstrap.distribution(spearman(x, y)))
         covered += interval.low <= truth <= interval.high
-    assert 0.89 <= covered / 300 <= 0.98
+    assert 0.90 <= covered / 200 <= 0.98
+
+
+def test_paired_intervals_of_a_difference_and_of_a_share_cover_the_truth() -> None:
+    generator = np.random.default_rng(10)
+    covered = np.zeros(2)
+    for trial in range(400):
+        easy = generator.normal(loc=2.0, size=60)  # what the items have in common for both models
+        teacher, student = (easy + generator.normal(loc=gain, scale=0.3, size=60) for gain in (0.1, 0.0))
+        bootstrap = Bootstrap(60, "items", resamples=200, seed=trial)
+        theirs, ours = (bootstrap.distribution(mean(values)) for values in (teacher, student))
+        difference = bootstrap.paired_interval(ours - theirs)
+        kept = bootstrap.paired_interval(divide(ours, theirs))
+        covered += [difference.low <= -0.1 <= difference.high, kept.low <= 2 / 2.1 <= kept.high]
+    assert (covered / 400 >= 0.91).all()
+    assert (covered / 400 <= 0.98).all()
 
 
 def test_equal_models_differ_by_exactly_nothing() -> None:

@@ -74,7 +74,9 @@ def test_a_perfect_student_loses_exactly_nothing(tmp_path: Path) -> None:
 
 
 def test_the_facts_of_a_set(tmp_path: Path) -> None:
-    pairs = read_similarity_set(write_pairs(tmp_path, [("a", "b", 1), ("c", "d", 2)]), tmp_path)
+    settings = write_pairs(tmp_path, [("a", "b", 1), ("c", "d", 2)])
+    pairs = read_similarity_set(settings.model_copy(update={"benchmark_task": "stsb"}), tmp_path)
+    assert pairs.data.benchmark_task == "stsb"
     assert (pairs.data.source, pairs.data.n, pairs.data.split, pairs.data.language) == (
         "pairs.tsv",
         2,
