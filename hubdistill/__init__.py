@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hubdistill.model_evaluation import evaluate_models as evaluate_models
     from hubdistill.pipeline import Run as Run
     from hubdistill.recipe import Recipe as Recipe
-    from hubdistill.recipe import load_recipe as load_recipe
+    from hubdistill.recipe_file import load_recipe as load_recipe
     from hubdistill.report import DistillationReport as DistillationReport
     from hubdistill.report import load_report as load_report
     from hubdistill.report_comparison import compare_reports as compare_reports
@@ -40,7 +40,7 @@ _HOME = {
     "check_loads_back": "hubdistill.hub",
     "compare_reports": "hubdistill.report_comparison",
     "evaluate_models": "hubdistill.model_evaluation",
-    "load_recipe": "hubdistill.recipe",
+    "load_recipe": "hubdistill.recipe_file",
     "load_report": "hubdistill.report",
     "preflight": "hubdistill.hub",
     "push": "hubdistill.hub",

@@ -21,6 +21,7 @@ from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.slices import HeldOut
 from hubdistill.hub import preflight, push
 from hubdistill.models import locate
+from hubdistill.recipe_file import describe
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.teacher import load_teacher
 from hubdistill.training import MONITORED_TEXTS, TeacherAgreement, hyperparameters, training_log
@@ -193,7 +194,7 @@ class HubDistillCallback(TrainerCallback):
             seed=args.seed,
             work=self.folder / "eval",
             reproduce=f"HubDistillCallback({self.teacher.name!r}, {self.repo_id!r}, held_out=..., "
-            f"evaluation=Evaluation.model_validate({recipe.describe(self.evaluation)})) in the same training "
+            f"evaluation=Evaluation.model_validate({describe(self.evaluation)})) in the same training "
             "script",
             device=str(model.device),
         )

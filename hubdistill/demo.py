@@ -128,7 +128,7 @@ def demonstrate(folder: Path) -> Iterator[Demonstration]:
 
         from hubdistill.hub import check_loads_back
         from hubdistill.pipeline import Run
-        from hubdistill.recipe import load_recipe
+        from hubdistill.recipe_file import load_recipe
 
         if hub.endpoint != constants.ENDPOINT:
             raise HubDistillError(

@@ -42,7 +42,8 @@ from hubdistill.evaluation.slices import HeldOut
 from hubdistill.hub import PushOutcome, preflight, push
 from hubdistill.hub.secrets import find_secrets
 from hubdistill.models import locate
-from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe, dump_recipe
+from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe
+from hubdistill.recipe_file import dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.teacher import Teacher, embed, load_teacher, processes
 

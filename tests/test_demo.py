@@ -18,7 +18,7 @@ from hubdistill.demo_corpus import (
     write_demo_corpus,
 )
 from hubdistill.errors import CorpusTooSmallError, MissingExtraError, TeacherError
-from hubdistill.recipe import load_recipe
+from hubdistill.recipe_file import load_recipe
 
 NUMPY_STYLE = '''
 def hann(m):

@@ -18,7 +18,7 @@ from sentence_transformers import SentenceTransformer
 from hubdistill.errors import CardError, PublishError, StudentDepthError, TrainingError
 from hubdistill.localhub import Account, LocalHub
 from hubdistill.pipeline import Run
-from hubdistill.recipe import parse_recipe
+from hubdistill.recipe_file import parse_recipe
 from hubdistill.report import load_report
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]

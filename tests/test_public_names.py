@@ -32,6 +32,7 @@ PUBLIC = [
 WITHOUT_TORCH = [
     "hubdistill",
     "hubdistill.recipe",
+    "hubdistill.recipe_file",
     "hubdistill.report",
     "hubdistill.report_comparison",
     "hubdistill.eval_results",

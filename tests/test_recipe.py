@@ -8,15 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from hubdistill.errors import RecipeError
-from hubdistill.recipe import (
-    RESERVED_NAMES,
-    LayerStudent,
-    Recipe,
-    StaticStudent,
-    dump_recipe,
-    load_recipe,
-    parse_recipe,
-)
+from hubdistill.recipe import RESERVED_NAMES, LayerStudent, Recipe, StaticStudent
+from hubdistill.recipe_file import dump_recipe, load_recipe, parse_recipe
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 

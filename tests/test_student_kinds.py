@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from hubdistill import training
 from hubdistill.errors import CardError, HubDistillError, StudentError
 from hubdistill.pipeline import Run
-from hubdistill.recipe import parse_recipe
+from hubdistill.recipe_file import parse_recipe
 from hubdistill.variant_results import truncations
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]

@@ -55,7 +55,7 @@ def card(
         )
     else:
         from hubdistill.pipeline import Run
-        from hubdistill.recipe import load_recipe
+        from hubdistill.recipe_file import load_recipe
 
         paths = Run(load_recipe(source)).write_cards()
     sink.show([str(path) for path in paths], human=["\n".join(map(str, paths))], quiet=paths)

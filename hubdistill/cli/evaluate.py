@@ -162,7 +162,7 @@ def _settings(
     file: Path | None, similarity: list[Path], retrieval: list[Path], *, no_speed: bool
 ) -> Evaluation:
     """What the file says, with the sets of the command line beside its own."""
-    from hubdistill.recipe import load_evaluation, parse_evaluation
+    from hubdistill.recipe_file import load_evaluation, parse_evaluation
 
     said = load_evaluation(file).model_dump(mode="json", exclude_unset=True) if file else {}
     names = _set_names([*similarity, *retrieval])

@@ -28,7 +28,7 @@ Token = Annotated[
 
 def prepare(recipe: Path, device: str | None, *, push: bool = False, token: str | None = None) -> Run:
     """Read a recipe and find out, before any work, what would go wrong later."""
-    from hubdistill.recipe import load_recipe
+    from hubdistill.recipe_file import load_recipe
 
     # The recipe first: its mistakes are told at once, importing torch takes seconds.
     settings = load_recipe(recipe)

@@ -33,7 +33,7 @@ def run(
     sink = Sink(json=json, quiet=quiet)
     if dry_run:
         from hubdistill.cli.plan import plan
-        from hubdistill.recipe import load_recipe
+        from hubdistill.recipe_file import load_recipe
 
         steps = plan(load_recipe(recipe), push=push)
         sink.show(steps, human=["\n".join(f"{step}: {what}" for step, what in steps.items())])

@@ -54,8 +54,9 @@ _FIDELITY = {
     ),
     "linear_cka": Metric(
         title="Linear CKA to the teacher",
-        definition="Linear centred kernel alignment of the student's and the teacher's embeddings, with the "
-        "unbiased estimate of HSIC: 1 for equal spaces up to rotation and scale, about 0 for unrelated ones.",
+        definition="Linear centred kernel alignment of the student's and the teacher's embeddings of at most "
+        "2,000 texts, with the unbiased estimate of HSIC: 1 for equal spaces up to rotation and scale, about "
+        "0 for unrelated ones.",
         higher_is_better=True,
         reference="Kornblith et al. 2019 (arXiv:1905.00414); Song et al. 2012, JMLR 13, equation 5",
     ),

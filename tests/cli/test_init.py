@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 from cli.conftest import Invoke
 
-from hubdistill.recipe import Recipe, load_recipe, parse_recipe
+from hubdistill.recipe import Recipe
+from hubdistill.recipe_file import load_recipe, parse_recipe
 
 
 def test_the_recipe_it_writes_is_valid(invoke: Invoke) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hubdistill.cli.plan import plan
-from hubdistill.recipe import parse_recipe
+from hubdistill.recipe_file import parse_recipe
 
 
 @pytest.mark.parametrize(
