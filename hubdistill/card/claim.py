@@ -14,6 +14,7 @@ from hubdistill.numbers import (
     ratio,
     score,
     share,
+    share_span,
     short_count,
     signed,
     size,
@@ -160,7 +161,10 @@ def _summary(found: list[Result]) -> str:
     if len(found) == 1 or len(compared) < len(found):
         return " ".join(quality_sentence(result) for result in found)
     by_share = sorted(compared, key=lambda pair: pair[1].kept)
-    least, most = (f"{share(c.kept)} ({escape(r.data.title)})" for r, c in (by_share[0], by_share[-1]))
+    least, most = (
+        f"{share(c.kept)} {share_span(c.kept_interval)} ({escape(r.data.title)})"
+        for r, c in (by_share[0], by_share[-1])
+    )
     sets = "data sets with made queries" if found[0].data.made_queries else "data sets"
     text = (
         f"Over {len(found)} {sets} it has between {least} and {most} of the teacher's "
