@@ -14,7 +14,7 @@ from hubdistill.evaluation.vectors import FloatArray, Vectors
 from hubdistill.metrics.embedding_spearman.embedding_spearman import pair_cosines, sample_pairs
 from hubdistill.metrics.negative_mse.negative_mse import squared_errors
 
-NEARER = 0.1
+NEARER = 0.75
 PAIRS = 5_000
 """Pairs of texts whose similarities are compared, where there are so many."""
 ALIGNED_TEXTS = 2_000
@@ -109,8 +109,8 @@ def in_one_space(teacher: Vectors, student: Vectors, texts: Sequence[str], apart
 def share_space(teacher: Vectors, student: Vectors, texts: Sequence[str]) -> bool:
     """Whether two models' embeddings are of one space, by what they are.
 
-    In one space, the two embeddings of a text are nearer to each other than those of two different texts: by
-    at least `NEARER` of cosine on average. Between spaces that nothing brought together, they are not.
+    In one space, the two embeddings of a text are nearer to each other than those of two different texts; if
+    nothing brought the spaces together, this holds for half of the texts. Asked for is `NEARER` of them.
 
     Args:
         teacher: the teacher's vectors.
@@ -121,7 +121,7 @@ def share_space(teacher: Vectors, student: Vectors, texts: Sequence[str]) -> boo
     if ours.shape != theirs.shape:
         return False
     same, different = row_cosines(ours, theirs), row_cosines(ours, np.roll(theirs, 1, axis=0))
-    return bool(same.mean() - different.mean() >= NEARER)
+    return bool((same > different).mean() >= NEARER)
 
 
 def row_cosines(first: FloatArray, second: FloatArray) -> Array:
