@@ -19,6 +19,7 @@ from hubdistill.card import check_owner, write_card
 from hubdistill.errors import HubDistillError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.slices import HeldOut
+from hubdistill.gate_check import check_gates
 from hubdistill.hub import preflight, push
 from hubdistill.models import locate
 from hubdistill.recipe_file import describe
@@ -69,6 +70,8 @@ class HubDistillCallback(TrainerCallback):
         create_pr: open a pull request instead of committing to the branch.
         revision: branch to commit to.
         tag: tag the published commit.
+        gates: conditions on the report, such as `spearman_cosine@stsb-test >= 0.95*teacher` or
+            `no_regression`; unless all are met, the model is not pushed. See `hubdistill.conditions`.
         token: Hub token; `args.hub_token`, HF_TOKEN or the one of `hf auth login` when left out.
         push: set to False to stop before the push.
 
@@ -98,6 +101,7 @@ class HubDistillCallback(TrainerCallback):
         create_pr: bool = False,
         revision: str | None = None,
         tag: str | None = None,
+        gates: Sequence[str] = (),
         token: str | None = None,
         push: bool = True,
     ) -> None:
@@ -109,6 +113,7 @@ class HubDistillCallback(TrainerCallback):
         self.owner = card or recipe.Card()
         self.destination: dict[str, Any] = {"private": private, "create_pr": create_pr, "revision": revision}
         self.tag = tag
+        self.gates = tuple(gates)
         self.token = token
         self.push = push
         self.checkpoints_go_to_hub = False
@@ -125,7 +130,8 @@ class HubDistillCallback(TrainerCallback):
         self.folder = Path(str(args.output_dir))
         self.token = self.token or args.hub_token
         if self.push and state.is_world_process_zero:
-            preflight(self.repo_id, token=self.token, **self.destination)
+            check_gates(self.gates, self.evaluation)
+            preflight(self.repo_id, token=self.token, tag=self.tag, **self.destination)
         check_sets(self.evaluation, Path(), seed=args.seed)
         check_held_out(self.evaluation, HeldOut(self.held_out), seed=args.seed)
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
@@ -203,7 +209,12 @@ class HubDistillCallback(TrainerCallback):
         if self.push:
             try:
                 self.outcome = push(
-                    self.folder, self.repo_id, token=self.token, tag=self.tag, **self.destination
+                    self.folder,
+                    self.repo_id,
+                    token=self.token,
+                    tag=self.tag,
+                    gates=self.gates,
+                    **self.destination,
                 )
             except HubDistillError as error:
                 error.add_note("The model and its card are complete; `hubdistill push` publishes them.")

@@ -18,6 +18,7 @@
         ├── NoTokenError          no Hub token where one is needed
         ├── NotYourRepositoryError  the token may not write there
         ├── LeakError             a file that would carry a secret or a private path
+        ├── GateError             a condition on the report that is not met, or cannot be judged
         └── StaleParentError      the repository kept moving while we pushed
 
 Each message says what was given, what was expected and what mends it. The command line prints the
@@ -117,6 +118,10 @@ class NotYourRepositoryError(PublishError):
 
 class LeakError(PublishError):
     """A file that would carry a secret or a private path."""
+
+
+class GateError(PublishError):
+    """A condition on the report that is not met, or cannot be judged."""
 
 
 class StaleParentError(PublishError):

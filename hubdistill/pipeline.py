@@ -39,7 +39,9 @@ from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.slices import HeldOut
+from hubdistill.gate_check import check_gates
 from hubdistill.hub import PushOutcome, preflight, push
+from hubdistill.hub.gates import refuse_unmet
 from hubdistill.hub.secrets import find_secrets
 from hubdistill.models import locate
 from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe
@@ -142,6 +144,7 @@ class Run:
                     bf16=training.trains_in_bf16(self.teacher.model),
                 )
         check_sets(self.recipe.evaluation, self.recipe.folder, seed=self.recipe.seed)
+        check_gates(self.recipe.publish.gates, self.recipe.evaluation)
         check_owner(settle_owner(self.recipe.card, self.teacher))
         if find_spec("matplotlib") is None:
             raise MissingExtraError("figures", "Drawing the card's figures")
@@ -155,6 +158,7 @@ class Run:
                     private=self.recipe.publish.private,
                     revision=self.recipe.publish.revision,
                     create_pr=self.recipe.publish.create_pr,
+                    tag=self.recipe.publish.tag,
                 )
 
     def repo_id(self, name: str) -> str:
@@ -222,9 +226,12 @@ class Run:
         ]
 
     def push(self, *, token: str | None = None, dry_run: bool = False) -> list[PushOutcome]:
-        """Publish every student, each in one commit."""
+        """Publish every student, each in one commit; none of them unless all meet the recipe's gates."""
         if not processes().is_main_process:
             return []
+        if self.recipe.publish.gates and not dry_run and len(self._names()) > 1:
+            would_be = self.push(token=token, dry_run=True)
+            refuse_unmet({outcome.repo_id: outcome.gates for outcome in would_be})
         settings = self.recipe.publish
         return [
             push(
@@ -237,6 +244,7 @@ class Run:
                 revision=settings.revision,
                 tag=settings.tag,
                 commit_message=settings.commit_message,
+                gates=settings.gates,
             )
             for name in self._names()
         ]

@@ -19,6 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from hubdistill.conditions import parse_condition
+from hubdistill.git_names import describe_refusal, is_git_name
+
 RESERVED_NAMES = frozenset({"held-out", "held-out-retrieval", "speed"})
 """Names that the report gives to what is measured on held-out texts."""
 
@@ -44,6 +47,25 @@ def _usable_index(index: str) -> str:
     if index not in ("exact", ":memory:") and not re.match(r"https?://", index):
         raise ValueError("expected exact, :memory: or the URL (http://...) of a Qdrant server")
     return index
+
+
+def _usable_git_name(name: str) -> str:
+    if not is_git_name(name):
+        raise ValueError(describe_refusal(name))
+    return name
+
+
+GitName = Annotated[str, AfterValidator(_usable_git_name)]
+"""A name that git takes for a branch or tag."""
+
+
+def _usable_gate(gate: str) -> str:
+    parse_condition(gate)
+    return gate
+
+
+Gate = Annotated[str, AfterValidator(_usable_gate)]
+"""A condition on the report: see `hubdistill.conditions`."""
 
 
 class Settings(BaseModel):
@@ -402,10 +424,13 @@ class Publish(Settings):
     namespace: str | None = None
     """Your user or organisation on the Hub; each student goes to namespace/name."""
     private: bool = False
-    revision: str | None = None
+    revision: GitName | None = None
+    """Branch to commit to; made from main when it is missing."""
     create_pr: bool = False
-    tag: str | None = None
+    tag: GitName | None = None
     commit_message: str | None = None
+    gates: tuple[Gate, ...] = ()
+    """Conditions on each student's report; one that does not meet all of them is not pushed."""
 
 
 class Recipe(Settings):

@@ -447,14 +447,31 @@ def load_report(path: str | os.PathLike[str]) -> DistillationReport:
     if path.is_dir():
         path = path / FILE_NAME
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ReportError(f"no report at {path}; `hubdistill evaluate` writes one") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ReportError(f"cannot read {path}: {error}") from error
+    return parse_report(content, name=str(path))
+
+
+def parse_report(content: bytes, *, name: str = FILE_NAME) -> DistillationReport:
+    """Read a report from the content of its file.
+
+    Args:
+        content: UTF-8.
+        name: what errors call it.
+
+    Raises:
+        ReportError: it is not ours, or a newer hubdistill wrote it.
+    """
+    try:
+        data: Any = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"cannot read {name}: {error}") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:
-        raise ReportError(f"{path}: schema_version is {version!r}, this hubdistill reads {SCHEMA_VERSION}")
+        raise ReportError(f"{name}: schema_version is {version!r}, this hubdistill reads {SCHEMA_VERSION}")
     try:
         return DistillationReport.model_validate(data)
     except ValidationError as error:
@@ -462,4 +479,4 @@ def load_report(path: str | os.PathLike[str]) -> DistillationReport:
             f"{'.'.join(map(str, p['loc'])) or 'report'}: {p['msg'].removeprefix('Value error, ')}"
             for p in error.errors()
         )
-        raise ReportError(f"{path}: {problems}") from None
+        raise ReportError(f"{name}: {problems}") from None

@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import HfApi, constants
 from sentence_transformers import SentenceTransformer
 
-from hubdistill.errors import CardError, PublishError, StudentDepthError, TrainingError
+from hubdistill.errors import CardError, GateError, PublishError, StudentDepthError, TrainingError
 from hubdistill.localhub import Account, LocalHub
 from hubdistill.pipeline import Run
 from hubdistill.recipe_file import parse_recipe
@@ -88,8 +88,17 @@ def test_a_recipe_becomes_published_students_that_load_back(
     with LocalHub(tmp_path / "hub", tokens={"hf_demo": Account("demo")}) as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-        outcomes = run.push(token="hf_demo")
         api = HfApi(endpoint=hub.endpoint, token="hf_demo")
+        cosines = {name: found.find("teacher_cosine", model=name)[0].value for name, found in reports.items()}
+        closest = max(cosines, key=lambda name: cosines[name])
+        gates = [f"teacher_cosine@held-out <= {min(cosines.values())!r}", "no_regression"]
+        gated = run_of({**data, "publish": {"namespace": "demo", "gates": gates}}, tmp_path)
+        with pytest.raises(
+            GateError, match=f"^demo/{closest} does not meet 1 of 2 gates:\n  teacher_cosine on"
+        ):
+            gated.push(token="hf_demo")
+        assert not any(api.repo_exists(f"demo/{name}") for name in reports)
+        outcomes = run.push(token="hf_demo")
         assert {"README.md", "model.safetensors", "report.json"} <= set(api.list_repo_files("demo/tiny-2"))
         assert [outcome.repo_id for outcome in outcomes] == ["demo/tiny-2", "demo/tiny-static"]
         assert [outcome.commit for outcome in run.push(token="hf_demo")] == [None, None]

@@ -69,4 +69,5 @@ def _target(recipe: Recipe) -> str:
     if recipe.publish.namespace is None:
         return "would be refused: the recipe names no publish.namespace"
     names = ", ".join(f"{recipe.publish.namespace}/{student.name}" for student in recipe.students)
-    return f"{names}{' (private)' if recipe.publish.private else ''}"
+    gates = f", if {' and '.join(recipe.publish.gates)}" if recipe.publish.gates else ""
+    return f"{names}{' (private)' if recipe.publish.private else ''}{gates}"

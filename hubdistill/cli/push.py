@@ -10,6 +10,8 @@ import typer
 
 from hubdistill.cli.options import Token
 from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.conditions import parse_condition
+from hubdistill.git_names import describe_refusal, is_git_name
 
 
 def push(
@@ -31,6 +33,15 @@ def push(
         typer.Option(help="Summary of the commit; written for you when left out.", show_default=False),
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Tag the commit.", show_default=False)] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Push only if report.json meets this, as `spearman_cosine@stsb-test >= 0.95*teacher` or "
+            "`no_regression`; repeat it for more.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be pushed.")
     ] = False,
@@ -48,10 +59,19 @@ def push(
       hubdistill push runs/family/students/student --repo-id my-name/student
       hubdistill push runs/family/students/student --repo-id my-org/student --private --tag v1.0
       hubdistill push runs/family/students/student --repo-id my-org/student --create-pr --json
+      hubdistill push FOLDER --repo-id my-org/student --gate "speedup >= 2" --gate no_regression
     """
     sink = Sink(json=json, quiet=quiet)
     if revision and create_pr:
         raise typer.BadParameter("--create-pr opens its own branch; leave out --revision")
+    for option, name in (("--revision", revision), ("--tag", tag)):
+        if name and not is_git_name(name):
+            raise typer.BadParameter(f"{option}: {describe_refusal(name)}")
+    for text in gate or ():
+        try:
+            parse_condition(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"--gate {text!r}: {error}") from None
     from hubdistill import hub
 
     outcome = hub.push(
@@ -64,7 +84,10 @@ def push(
         commit_message=commit_message,
         tag=tag,
         dry_run=dry_run,
+        gates=gate or (),
         progress=logging.getLogger(__name__).info,
     )
     page = outcome.pull_request_url or outcome.commit_url or outcome.url
     sink.show(outcome.to_dict(), human=[outcome], quiet=[page])
+    if outcome.refused:
+        raise typer.Exit(1)

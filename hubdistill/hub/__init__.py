@@ -2,14 +2,26 @@
 
 `push` takes a folder and makes a commit; it never computes a score and never imports torch. `preflight`
 finds out beforehand whether a push would be let in. `check_loads_back` loads what was published in a
-fresh process and compares its vectors with the local ones.
+fresh process and compares its vectors with the local ones. Gates are conditions on the report without which
+nothing is pushed.
 """
 
 from hubdistill.hub.access import Preflight, preflight
 from hubdistill.hub.files import LeftOut
+from hubdistill.hub.gates import GateCheck, GateResult
 from hubdistill.hub.load_back import check_loads_back
 from hubdistill.hub.outcome import PushOutcome
 from hubdistill.hub.plan import FilePlan
 from hubdistill.hub.publish import push
 
-__all__ = ["FilePlan", "LeftOut", "Preflight", "PushOutcome", "check_loads_back", "preflight", "push"]
+__all__ = [
+    "FilePlan",
+    "GateCheck",
+    "GateResult",
+    "LeftOut",
+    "Preflight",
+    "PushOutcome",
+    "check_loads_back",
+    "preflight",
+    "push",
+]

@@ -14,6 +14,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 import hubdistill
 from hubdistill.errors import NoTokenError, NotYourRepositoryError, PublishError
+from hubdistill.git_names import describe_refusal, is_git_name
 from hubdistill.hub.failures import NO_TOKEN, explained
 
 MAIN = "main"
@@ -52,6 +53,7 @@ def preflight(
     private: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
+    tag: str | None = None,
     endpoint: str | None = None,
 ) -> Preflight:
     """Find out whether a push to a repository would be let in. Nothing is made, nothing is changed.
@@ -62,14 +64,19 @@ def preflight(
         private: the repository is to be private.
         revision: branch to push to.
         create_pr: the push is to open a pull request.
+        tag: to be put on the commit.
         endpoint: the Hub's address; HF_ENDPOINT by default.
 
     Raises:
         NoTokenError: no token, or one that the Hub does not know.
         NotYourRepositoryError: the token may not write there.
-        PublishError: the repository id is not valid, the Hub cannot be reached, or the wishes do not fit.
+        PublishError: the repository id or the name of a branch or tag is not valid, the Hub cannot be
+            reached, or the wishes do not fit.
     """
     check_repo_id(repo_id)
+    for option, name in (("--revision", revision), ("--tag", tag)):
+        if name and not is_git_name(name):
+            raise PublishError(f"{option}: {describe_refusal(name)}")
     if create_pr and revision not in (None, MAIN):
         raise PublishError(f"--create-pr proposes changes to {MAIN}; leave out --revision {revision}")
     api = client(token, endpoint)

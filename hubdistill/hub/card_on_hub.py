@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from huggingface_hub import HfApi, get_session, hf_hub_url, hf_raise_for_status
+from huggingface_hub import HfApi, get_session, hf_raise_for_status
 
 from hubdistill.card.keep import kept_sections, merge_kept
 from hubdistill.card.metadata import check_metadata
@@ -12,6 +12,7 @@ from hubdistill.errors import CardError
 from hubdistill.hub.access import authorization
 from hubdistill.hub.files import CARD
 from hubdistill.hub.local import LocalFile, from_bytes
+from hubdistill.hub.plan import read_content
 
 
 def merge_card(local: LocalFile, on_hub: str) -> tuple[LocalFile, tuple[str, ...]]:
@@ -71,10 +72,7 @@ def read(card: LocalFile) -> str:
 
 def read_card(api: HfApi, repo_id: str, commit: str) -> str:
     """Read README.md of a commit."""
-    url = hf_hub_url(repo_id, CARD, revision=commit, endpoint=api.endpoint)
-    response = get_session().get(url, headers=authorization(api))
-    hf_raise_for_status(response)
-    return bytes(response.content).decode("utf-8", errors="replace")
+    return (read_content(api, repo_id, CARD, commit) or b"").decode("utf-8", errors="replace")
 
 
 def refuse_invalid_card(card: LocalFile) -> None:

@@ -111,7 +111,7 @@ def _in_values(text: str, name: str) -> Iterator[tuple[int, Hit]]:
     """Look at the decoded values of JSON or YAML: escapes hide nothing, and a value is known to be whole."""
     try:
         values = list(_values(json.loads(text) if name.endswith(".json") else yaml.safe_load(text)))
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         return
     for key, value in values:
         spellings = (json.dumps(value, ensure_ascii=False), json.dumps(value), value)

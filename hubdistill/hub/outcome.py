@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hubdistill.hub.files import LeftOut
+from hubdistill.hub.gates import GateResult
 from hubdistill.hub.plan import FilePlan
 
 
@@ -26,6 +27,9 @@ class PushOutcome:
         left_out: what stayed behind, and why.
         created: the repository was made by this push (on a dry run: would be).
         dry_run: nothing was sent.
+        branch_created: the branch was made from main by this push (on a dry run: would be).
+        gates: the verdict on each condition that was set. On a dry run one that is not met is among them;
+            a push it stops.
         notes: what the pusher should know, in sentences.
     """
 
@@ -40,7 +44,14 @@ class PushOutcome:
     left_out: tuple[LeftOut, ...]
     created: bool
     dry_run: bool
+    branch_created: bool = False
+    gates: tuple[GateResult, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether a gate is not met, so that nothing would be pushed."""
+        return not all(gate.met for gate in self.gates)
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON types."""
@@ -53,7 +64,15 @@ class PushOutcome:
             f"{numbers[s]} {s}" for s in ("new", "changed", "removed", "unchanged") if numbers[s]
         )
         changed = [file for file in self.files if file.status != "unchanged"]
-        if not changed:
+        if self.refused:
+            unmet = sum(not gate.met for gate in self.gates)
+            headline = (
+                f"A push to {self.repo_id} would be refused: {unmet} of {len(self.gates)} gates not met"
+            )
+        elif not changed and self.branch_created:
+            made = "would get" if self.dry_run else "has"
+            headline = f"{self.repo_id} {made} the new branch {self.revision}; no file differs from main"
+        elif not changed:
             headline = f"{self.repo_id} is up to date: nothing changed, so there is no commit"
         elif self.dry_run:
             headline = f"A push to {self.repo_id} would commit ({counts})"
@@ -63,6 +82,11 @@ class PushOutcome:
         lines += [f"  {file.status:<9} {size(file.size):>9}  {file.path}" for file in changed]
         if self.dry_run and self.created:
             lines.append("The repository does not exist yet and would be made.")
+        elif self.branch_created and changed:
+            made = "does not exist yet and would be" if self.dry_run else "is new,"
+            lines.append(f"The branch {self.revision} {made} made from main.")
+        if self.gates:
+            lines += ["Gates:", *(f"  {line}" for gate in self.gates for line in str(gate).splitlines())]
         if self.tag:
             lines.append(f"Tag: {self.tag}")
         if self.left_out:

@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, get_session, hf_hub_url, hf_raise_for_status
+from huggingface_hub.errors import EntryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from hubdistill.hub.access import authorization
 from hubdistill.hub.files import is_chosen, is_replaceable
 from hubdistill.hub.local import LocalFile
 
@@ -56,6 +58,17 @@ def read_tree(api: HfApi, repo_id: str, revision: str) -> dict[str, RepoFile]:
     """List a commit's files, by path."""
     entries = api.list_repo_tree(repo_id, revision=revision, recursive=True)
     return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+
+def read_content(api: HfApi, repo_id: str, path: str, commit: str) -> bytes | None:
+    """Read a small file of a commit; None when the commit has no such file."""
+    url = hf_hub_url(repo_id, path, revision=commit, endpoint=api.endpoint)
+    response = get_session().get(url, headers=authorization(api))
+    try:
+        hf_raise_for_status(response)
+    except EntryNotFoundError:
+        return None
+    return bytes(response.content)
 
 
 def is_same(local: LocalFile, remote: RepoFile | None) -> bool:

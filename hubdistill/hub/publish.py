@@ -11,18 +11,22 @@ from pathlib import Path
 
 from httpx2 import HTTPError
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
 
-from hubdistill.errors import PublishError, StaleParentError
+from hubdistill.conditions import Condition, NoRegression
+from hubdistill.errors import GateError, PublishError, ReportError, StaleParentError
 from hubdistill.hub.access import MAIN, Preflight, client, preflight, secret
 from hubdistill.hub.card_on_hub import merge_card, read_card, refuse_invalid_card, validate_on_hub
 from hubdistill.hub.failures import explained, is_passing
 from hubdistill.hub.files import CARD, Selection, select
+from hubdistill.hub.gates import GateResult, judge, parse_gates, refuse_unmet
 from hubdistill.hub.local import LocalFile, read_files
 from hubdistill.hub.outcome import PushOutcome
-from hubdistill.hub.plan import Plan, differences, is_same, make_plan, read_tree
+from hubdistill.hub.plan import Plan, differences, is_same, make_plan, read_content, read_tree
+from hubdistill.hub.references import find_head, put_tag, refuse_taken_tag
 from hubdistill.hub.upload import Operation, upload
+from hubdistill.report import FILE_NAME, DistillationReport, load_report, parse_report
 
 ATTEMPTS = 5
 """How often a push is tried when the repository moves or the network fails."""
@@ -52,6 +56,18 @@ class _Wish:
     tag: str | None
     include: Sequence[str]
     exclude: Sequence[str]
+    report: DistillationReport | None
+    gates: Sequence[Condition | NoRegression]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a push onto one head would do, and the verdict of the gates against the report there."""
+
+    plan: Plan
+    notes: tuple[str, ...]
+    gates: tuple[GateResult, ...]
+    new_branch: bool
 
 
 def push(
@@ -68,6 +84,7 @@ def push(
     dry_run: bool = False,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    gates: Sequence[str] = (),
     endpoint: str | None = None,
     progress: Progress | None = None,
 ) -> PushOutcome:
@@ -92,6 +109,9 @@ def push(
         dry_run: find out what would happen, and send nothing.
         include: glob patterns as of `hf upload`; only what matches one of them travels.
         exclude: glob patterns; what matches one of them stays behind.
+        gates: conditions on report.json, such as `spearman_cosine@stsb-test >= 0.95*teacher` or
+            `no_regression` (against the report that is on the Hub); unless all are met, nothing is pushed.
+            On a dry run the outcome has their verdicts. See `hubdistill.conditions`.
         endpoint: the Hub's address; HF_ENDPOINT by default.
         progress: called with a short sentence at each step.
 
@@ -99,6 +119,8 @@ def push(
         PublishError: the folder is not a model with a card, or the Hub refuses; nothing was committed unless
             the message says so.
         LeakError: a secret or a private path would have been published.
+        GateError: a gate is not met, or cannot be judged.
+        ReportError: report.json cannot be read.
         CardError: the card's metadata is not valid.
         NoTokenError: no token, or one that the Hub does not know.
         NotYourRepositoryError: the token may not write there.
@@ -110,6 +132,7 @@ def push(
         raise PublishError(
             "a tag marks a commit of a branch; merge the pull request first, then push with --tag"
         )
+    conditions = parse_gates(gates)
     selection = select(folder, include=include, exclude=exclude)
     api = client(token, endpoint)
     name = repo_id.rpartition("/")[2]
@@ -119,25 +142,52 @@ def push(
     local = read_files(selection, message=f"{title}\n{description}", known=(secret(api),))
     if CARD in local:
         refuse_invalid_card(local[CARD])
-    wish = _Wish(selection, local, title, description, create_pr, private, tag, include, exclude)
+    wish = _Wish(
+        selection=selection,
+        local=local,
+        title=title,
+        description=description,
+        create_pr=create_pr,
+        private=private,
+        tag=tag,
+        include=include,
+        exclude=exclude,
+        report=_report(folder, local, gated=bool(conditions)),
+        gates=conditions,
+    )
     place = preflight(
-        repo_id, token=secret(api), private=private, revision=revision, create_pr=create_pr, endpoint=endpoint
+        repo_id,
+        token=secret(api),
+        private=private,
+        revision=revision,
+        create_pr=create_pr,
+        tag=tag,
+        endpoint=endpoint,
     )
     with explained(f"pushing to {place.repo_id}", endpoint=api.endpoint, token=secret(api)):
         return _dry_run(api, place, wish) if dry_run else _push(api, place, wish, tell)
 
 
+def _report(folder: Path, local: Mapping[str, LocalFile], *, gated: bool) -> DistillationReport | None:
+    """The report as it is sent, or that of the folder where it stays behind and gates ask for it."""
+    if FILE_NAME in local:
+        content = local[FILE_NAME].source
+        assert isinstance(content, bytes)
+        return parse_report(content, name=str(folder / FILE_NAME))
+    return load_report(folder) if gated else None
+
+
 def _dry_run(api: HfApi, place: Preflight, wish: _Wish) -> PushOutcome:
     warned = _validate_card(api, wish)
-    plan, notes = _plan(api, place.repo_id, _head(api, place) if place.exists else None, wish)
-    _check_tag(api, place, wish, plan)
-    return replace(_outcome(place, wish, plan, notes + warned), dry_run=True)
+    prepared = _prepare(api, place, wish)
+    return replace(_outcome(place, wish, prepared, warned), dry_run=True)
 
 
 def _push(api: HfApi, place: Preflight, wish: _Wish, tell: Progress) -> PushOutcome:
     warned = _validate_card(api, wish)
-    plan, notes, commit = _land(api, place, wish, tell)
-    outcome = _outcome(place, wish, plan, notes + warned)
+    prepared, commit = _land(api, place, wish, tell)
+    plan = prepared.plan
+    outcome = _outcome(place, wish, prepared, warned)
     if commit is None:
         tell("nothing changed, so there is no commit")
     else:
@@ -154,7 +204,7 @@ def _push(api: HfApi, place: Preflight, wish: _Wish, tell: Progress) -> PushOutc
         if commit and (wrong := differences(plan, read_tree(api, place.repo_id, commit.oid))):
             raise PublishError(f"{done} these files are not what was sent: {', '.join(wrong)}; push again")
         if wish.tag and (target := outcome.commit or plan.parent):
-            _tag(api, place, wish.tag, target)
+            put_tag(api, place, wish.tag, target)
     return outcome
 
 
@@ -162,31 +212,36 @@ def _validate_card(api: HfApi, wish: _Wish) -> tuple[str, ...]:
     return validate_on_hub(api, wish.local[CARD]) if CARD in wish.local else ()
 
 
-def _land(
-    api: HfApi, place: Preflight, wish: _Wish, tell: Progress
-) -> tuple[Plan, tuple[str, ...], _Commit | None]:
+def _land(api: HfApi, place: Preflight, wish: _Wish, tell: Progress) -> tuple[_Prepared, _Commit | None]:
     """Commit on top of the newest head; begin again when it has moved or the Hub did not answer."""
     pulls: set[str] | None = None
-    sent: tuple[Plan, tuple[str, ...]] | None = None
+    sent: _Prepared | None = None
+    new_branch = False
     for attempt in range(ATTEMPTS):
         try:
             if not place.exists:
+                refuse_unmet({place.repo_id: _judge(api, place, wish, None)})
                 api.create_repo(place.repo_id, private=wish.private or None, exist_ok=True)
             if pulls is None:
                 pulls = _pull_requests(api, place.repo_id) if wish.create_pr else set()
             # A commit whose answer was lost may have landed: look before anything is sent again.
-            if sent and (commit := _find_own(api, place, wish, sent[0], pulls)):
-                return *sent, commit
-            plan, notes = _plan(api, place.repo_id, _head(api, place, make=True), wish)
-            _check_tag(api, place, wish, plan)
+            if sent and (commit := _find_own(api, place, wish, sent.plan, pulls)):
+                return sent, commit
+            prepared = _prepare(api, replace(place, exists=True), wish)
+            refuse_unmet({place.repo_id: prepared.gates})
+            plan = prepared.plan
+            if prepared.new_branch:
+                new_branch = True
+                api.create_branch(place.repo_id, branch=place.revision, revision=plan.parent, exist_ok=True)
+            prepared = replace(prepared, new_branch=new_branch)
             if plan.empty:
-                return plan, notes, None
+                return prepared, None
             tell(f"uploading {len(plan.changes)} of {len(wish.local)} files")
             with upload(
                 api, place.repo_id, plan, revision=place.revision, create_pr=wish.create_pr
             ) as operations:
-                sent = plan, notes
-                return plan, notes, _commit(api, place, wish, plan, operations)
+                sent = prepared
+                return prepared, _commit(api, place, wish, plan, operations)
         except HTTPError as error:
             stale = isinstance(error, HfHubHTTPError) and error.response.status_code == 412
             if not stale and not is_passing(error):
@@ -199,8 +254,8 @@ def _land(
                 )
                 time.sleep(random.uniform(0, 0.1 * 2**attempt) if stale else 2**attempt)
                 continue
-            if sent and (commit := _find_own(api, place, wish, sent[0], pulls or set())):
-                return *sent, commit
+            if sent and (commit := _find_own(api, place, wish, sent.plan, pulls or set())):
+                return sent, commit
             if not stale:
                 raise
             raise StaleParentError(
@@ -210,16 +265,29 @@ def _land(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _head(api: HfApi, place: Preflight, *, make: bool = False) -> str | None:
-    """The commit that the branch is at; of main for a branch that is still to be made."""
-    try:
-        return api.model_info(place.repo_id, revision=place.revision).sha
-    except RevisionNotFoundError:
-        if place.revision == MAIN:
-            return None
-        if make:
-            api.create_branch(place.repo_id, branch=place.revision, exist_ok=True)
-        return api.model_info(place.repo_id, revision=place.revision if make else MAIN).sha
+def _prepare(api: HfApi, place: Preflight, wish: _Wish) -> _Prepared:
+    """Compare with the newest head, and judge the gates against the report there. Nothing is sent."""
+    head, there = find_head(api, place) if place.exists else (None, place.revision == MAIN)
+    plan, notes = _plan(api, place.repo_id, head, wish)
+    refuse_taken_tag(api, place, wish.tag, plan)
+    return _Prepared(plan, notes, _judge(api, place, wish, head), new_branch=not there)
+
+
+def _judge(api: HfApi, place: Preflight, wish: _Wish, head: str | None) -> tuple[GateResult, ...]:
+    """Hold the report against the gates; `no_regression` also against the report of a commit."""
+    if wish.report is None:
+        return ()
+    published = None
+    if head and any(isinstance(gate, NoRegression) for gate in wish.gates):
+        content = read_content(api, place.repo_id, FILE_NAME, head)
+        try:
+            if content is not None:
+                published = parse_report(content, name=f"the published {FILE_NAME}")
+        except ReportError as error:
+            raise GateError(
+                f"no_regression: {error}; push once without this gate, to put a readable report there"
+            ) from error
+    return judge(wish.report, wish.gates, published)
 
 
 def _plan(api: HfApi, repo_id: str, head: str | None, wish: _Wish) -> tuple[Plan, tuple[str, ...]]:
@@ -278,33 +346,7 @@ def _pull_requests(api: HfApi, repo_id: str) -> set[str]:
     return {ref.ref for ref in refs.pull_requests or ()}
 
 
-def _check_tag(api: HfApi, place: Preflight, wish: _Wish, plan: Plan) -> None:
-    """Refuse a tag that is on another commit, before anything is sent."""
-    if wish.tag is None or plan.parent is None:
-        return
-    tags = {tag.name: tag.target_commit for tag in api.list_repo_refs(place.repo_id).tags}
-    if wish.tag in tags and not (plan.empty and tags[wish.tag] == plan.parent):
-        raise PublishError(
-            f"{place.repo_id} has a tag '{wish.tag}' on commit {tags[wish.tag][:12]}, which is not the one "
-            "that this push makes; choose another --tag"
-        )
-
-
-def _tag(api: HfApi, place: Preflight, tag: str, commit: str) -> None:
-    try:
-        api.create_tag(place.repo_id, tag=tag, revision=commit)
-    except HfHubHTTPError as error:
-        if error.response.status_code != 409:
-            raise
-        tags = {ref.name: ref.target_commit for ref in api.list_repo_refs(place.repo_id).tags}
-        if tags.get(tag) != commit:
-            raise PublishError(
-                f"{place.repo_id} is at commit {commit}, but meanwhile the tag '{tag}' was put on another; "
-                "choose another --tag and push again"
-            ) from error
-
-
-def _outcome(place: Preflight, wish: _Wish, plan: Plan, notes: tuple[str, ...]) -> PushOutcome:
+def _outcome(place: Preflight, wish: _Wish, prepared: _Prepared, warned: tuple[str, ...]) -> PushOutcome:
     return PushOutcome(
         repo_id=place.repo_id,
         url=place.url,
@@ -313,9 +355,11 @@ def _outcome(place: Preflight, wish: _Wish, plan: Plan, notes: tuple[str, ...]) 
         pull_request_url=None,
         revision=place.revision,
         tag=wish.tag,
-        files=plan.files,
+        files=prepared.plan.files,
         left_out=wish.selection.left_out,
         created=not place.exists,
+        branch_created=prepared.new_branch,
         dry_run=False,
-        notes=notes,
+        gates=prepared.gates,
+        notes=prepared.notes + warned,
     )

@@ -20,10 +20,11 @@ def test_dry_run_says_every_step_and_does_none(invoke: Invoke, recipe: Path, tmp
 def test_dry_run_with_push_names_the_repositories(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "name: n\nteacher: {model: t}\ncorpus: {sources: [{files: [a.txt]}]}\n"
-        "students: [{name: small, layers: [0, 5]}]\npublish: {namespace: me, private: true}\n"
+        "students: [{name: small, layers: [0, 5]}]\n"
+        "publish: {namespace: me, private: true, gates: [speedup >= 2, no_regression]}\n"
     )
     steps = json.loads(invoke("run", "r.yaml", "--dry-run", "--push", "--json").stdout)
-    assert steps["push"] == "me/small (private)"
+    assert steps["push"] == "me/small (private), if speedup >= 2 and no_regression"
     assert steps["distill"] == "small (layers 0, 5)"
     assert steps["embed"] == "all texts from a.txt with t, 3% held out"
 

@@ -7,6 +7,9 @@ import struct
 import zlib
 from pathlib import Path
 
+from basic_report import basic_report
+
+REPORT = basic_report()
 WRITE, READ, STRANGER = "hf_demo", "hf_demo_reads", "hf_stranger"
 CARD = """---
 license: apache-2.0
@@ -60,9 +63,7 @@ def write_model(folder: Path, *, fill: int = 0) -> Path:
         "model.safetensors": safetensors(fill=fill),
         "1_Pooling/config.json": json.dumps({"pooling_mode": "mean"}),
         "README.md": CARD,
-        "report.json": json.dumps(
-            {"schema_version": 1, "student": "s", "samples": ["A man plays a guitar."]}
-        ),
+        "report.json": REPORT.model_dump_json(),
         "recipe.yaml": "name: demo\nteacher:\n  model: demo/teacher\n",
         "figures/quality.png": png((b"tEXt", b"Software\0Matplotlib version 3.11")),
     }

@@ -10,10 +10,12 @@ from collections.abc import Callable
 import httpx2
 import huggingface_hub
 import pytest
+from dulwich.refs import check_ref_format
 from hub.model_folder import READ, STRANGER, WRITE
 from huggingface_hub import HfApi
 
 from hubdistill.errors import HubDistillError, NoTokenError, NotYourRepositoryError, PublishError
+from hubdistill.git_names import is_git_name
 from hubdistill.hub import preflight
 from hubdistill.localhub.server import LocalHub
 
@@ -85,6 +87,30 @@ def test_bad_repository_id_comes_with_a_good_one(given: str, suggested: str) -> 
 def test_pull_requests_are_against_main(hub: LocalHub) -> None:
     with pytest.raises(PublishError, match="leave out --revision next"):
         preflight("demo/new", token=WRITE, endpoint=hub.endpoint, create_pr=True, revision="next")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a b", "a..b", "-a", "/a", "a/", "a//b", ".a", "a/.b", "a.", "a.lock", "a~1", "a^", "a:b", "a?"),
+        *("a*", "a[", "a\\b", "a@{b", "@", "HEAD", "a\tb", "a\x7f", " "),
+    ],
+)
+def test_names_that_git_refuses_are_told_first(name: str) -> None:
+    assert not is_git_name(name)
+    assert name in ("-a", "HEAD", "@") or not check_ref_format(b"refs/heads/" + name.encode())
+    with pytest.raises(PublishError, match="--revision: git does not take "):
+        preflight("demo/new", token=WRITE, revision=name)
+    with pytest.raises(PublishError, match="--tag: git does not take "):
+        preflight("demo/new", token=WRITE, tag=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["main", "v1.0", "refs/pr/1", "next/1", "a-b_c", "a@b", "größe", "lock", "a#1"]
+)
+def test_names_that_git_takes(name: str) -> None:
+    assert is_git_name(name)
+    assert check_ref_format(b"refs/heads/" + name.encode())
 
 
 def test_server_that_is_not_there() -> None:

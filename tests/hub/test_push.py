@@ -232,6 +232,29 @@ def test_missing_branch_is_made_from_main(send: Push, api: HfApi, repo_id: str, 
     assert status(outcome, "new", "changed", "removed") == {"config.json": "changed"}
     assert api.model_info(repo_id).sha == first.commit
     assert api.model_info(repo_id, revision="next").sha == outcome.commit
+    assert "The branch next is new, made from main." in str(outcome)
+    assert not send(revision="next").branch_created
+
+
+def test_missing_branch_is_told_where_no_file_differs(send: Push, api: HfApi, repo_id: str) -> None:
+    first = send()
+    dry = send(revision="next", dry_run=True)
+    assert dry.branch_created
+    assert str(dry).startswith(f"{repo_id} would get the new branch next; no file differs from main")
+    assert [branch.name for branch in api.list_repo_refs(repo_id).branches] == ["main"]
+    outcome = send(revision="next")
+    assert outcome.branch_created
+    assert outcome.commit is None
+    assert str(outcome).startswith(f"{repo_id} has the new branch next; no file differs from main")
+    assert api.model_info(repo_id, revision="next").sha == first.commit
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_tag_or_commit_is_no_branch_to_push_to(send: Push, dry_run: bool) -> None:
+    commit = send(tag="v1").commit
+    for revision in ("v1", commit):
+        with pytest.raises(PublishError, match=f"'{revision}' is a tag or a commit .* one of main, or a new"):
+            send(revision=revision, dry_run=dry_run)
 
 
 def test_tag_is_put_on_the_commit_and_may_be_there_already(send: Push, api: HfApi, repo_id: str) -> None:
