@@ -42,6 +42,16 @@ def push(
             show_default=False,
         ),
     ] = None,
+    include: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Push only files that match; repeat it for more.", show_default=False
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Leave out files that match; repeat it.", show_default=False),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything and say what would be pushed.")
     ] = False,
@@ -60,6 +70,7 @@ def push(
       hubdistill push runs/family/students/student --repo-id my-org/student --private --tag v1.0
       hubdistill push runs/family/students/student --repo-id my-org/student --create-pr --json
       hubdistill push FOLDER --repo-id my-org/student --gate "speedup >= 2" --gate no_regression
+      hubdistill push FOLDER --repo-id my-org/student --exclude "onnx/*" --dry-run
     """
     sink = Sink(json=json, quiet=quiet)
     if revision and create_pr:
@@ -84,6 +95,8 @@ def push(
         commit_message=commit_message,
         tag=tag,
         dry_run=dry_run,
+        include=include or (),
+        exclude=exclude or (),
         gates=gate or (),
         progress=logging.getLogger(__name__).info,
     )

@@ -168,6 +168,12 @@ def test_push_of_a_folder_and_its_repeat(published: object, command: Run) -> Non
     arguments = ("push", "runs/tiny/students/tiny-static", "--repo-id", "demo/by-hand", "--json")
     planned = json.loads(command(*arguments, "--dry-run").stdout)
     assert (planned["commit"], planned["dry_run"], planned["created"]) == (None, True, True)
+    paths = {file["path"] for file in planned["files"]}
+    fewer = json.loads(command(*arguments, "--dry-run", "--exclude", "figures/*").stdout)
+    left = {file["path"] for file in fewer["files"]}
+    assert paths - left == {path for path in paths if path.startswith("figures/")} != set()
+    card = json.loads(command(*arguments, "--dry-run", "--include", "README.md").stdout)
+    assert [file["path"] for file in card["files"]] == ["README.md"]
     first = command(*arguments)
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout)["commit"]
