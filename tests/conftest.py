@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,20 @@ def tiny_teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_teacher(tiny_teacher_folder: Path) -> SentenceTransformer:
     """The model of `tiny_teacher_folder`, loaded anew for each test."""
     return SentenceTransformer(str(tiny_teacher_folder), device="cpu")
+
+
+@pytest.fixture
+def command_line_settings_restored() -> Iterator[None]:
+    """The command line sets up logging and the environment for its own process: undo both."""
+    environment = dict(os.environ)
+    loggers = [logging.getLogger(), logging.getLogger("hubdistill")]
+    before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
+    yield
+    for logger, handlers, level in before:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,17 +12,8 @@ Invoke = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def _settings_restored() -> Iterator[None]:
-    """The command line sets up logging and the environment for its own process: undo both."""
-    environment = dict(os.environ)
-    loggers = [logging.getLogger(), logging.getLogger("hubdistill")]
-    before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
-    yield
-    for logger, handlers, level in before:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-    os.environ.clear()
-    os.environ.update(environment)
+def _settings_restored(command_line_settings_restored: None) -> None:
+    """For every test of the command line."""
 
 
 @pytest.fixture

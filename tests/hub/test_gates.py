@@ -434,6 +434,7 @@ def test_recipe_takes_gates(recipe: dict[str, object]) -> None:
     assert found.publish.gates == tuple(gates)
 
 
+@pytest.mark.usefixtures("command_line_settings_restored")
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -450,6 +451,7 @@ def test_command_refuses_bad_gates_and_names_as_a_mistake(
     assert problem in " ".join(done.output.replace("│", " ").split())
 
 
+@pytest.mark.usefixtures("command_line_settings_restored")
 def test_command_passes_gates_on_and_a_dry_run_that_would_be_refused_fails(
     hub: LocalHub, model: Path, repo_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
