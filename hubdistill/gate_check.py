@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from hubdistill.conditions import Condition
-from hubdistill.errors import GateError
 from hubdistill.evaluation.definitions import METRICS
-from hubdistill.hub.gates import parse_gates
+from hubdistill.hub.gates import parse_gates, unknown
 from hubdistill.recipe import RESERVED_NAMES, Evaluation
 
 
@@ -27,14 +25,10 @@ def check_gates(gates: Iterable[str], evaluation: Evaluation) -> None:
         if not isinstance(gate, Condition):
             continue
         if gate.metric not in METRICS:
-            raise _unknown(gate, "metric", gate.metric, METRICS)
+            raise unknown(
+                gate, "no such metric will be measured", gate.metric, METRICS, there="there will be"
+            )
         if gate.data and gate.data not in known and " " not in gate.data and not evaluation.mteb:
-            raise _unknown(gate, "data", gate.data, sorted(known))
-
-
-def _unknown(gate: Condition, kind: str, given: str, known: Collection[str]) -> GateError:
-    near = difflib.get_close_matches(given, known, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    return GateError(
-        f"the gate '{gate.text}': no such {kind} will be measured; {hint}there will be {', '.join(known)}"
-    )
+            raise unknown(
+                gate, "no such data will be measured", gate.data, sorted(known), there="there will be"
+            )

@@ -166,16 +166,16 @@ def _measurements(report: DistillationReport, gate: Condition) -> list[Measureme
     ]
     found = [m for m in ours if m.metric == gate.metric]
     if not found:
-        raise _unknown(gate, "the report has no such metric", gate.metric, (m.metric for m in ours))
+        raise unknown(gate, "the report has no such metric", gate.metric, (m.metric for m in ours))
     if gate.data is not None:
         measured_on = [m.data for m in found]
         found = [m for m in found if gate.data in (m.data, report.data[m.data].title)]
         if not found:
-            raise _unknown(gate, f"{gate.metric} was not measured on this data", gate.data, measured_on)
+            raise unknown(gate, f"{gate.metric} was not measured on this data", gate.data, measured_on)
     known = [_written(m) for m in found]
     found = [m for m in found if _fits(m, gate)]
     if not found:
-        raise _unknown(gate, "there is no such measurement", gate.text, known)
+        raise unknown(gate, "there is no such measurement", gate.text, known)
     if len(keys := unique(m.data for m in found)) > 1:
         choices = ", ".join(f"{gate.metric}@{key}" for key in keys)
         raise GateError(f"the gate '{gate.text}': name the data: {choices}")
@@ -279,9 +279,11 @@ def _apart(value: float, limit: float) -> tuple[str, str]:
     return f"{value:.{digits}g}", f"{limit:.{digits}g}"
 
 
-def _unknown(gate: Condition, problem: str, given: str, known: Iterable[str]) -> GateError:
-    """An error that names the nearest of what there is, and all of it."""
+def unknown(
+    gate: Condition, problem: str, given: str, known: Iterable[str], *, there: str = "there is"
+) -> GateError:
+    """An error for a name that a gate has wrong: the nearest of what there is, and all of it."""
     known = unique(known)
     near = difflib.get_close_matches(given, known, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return GateError(f"the gate '{gate.text}': {problem}; {hint}there is {', '.join(known)}")
+    return GateError(f"the gate '{gate.text}': {problem}; {hint}{there} {', '.join(known)}")
