@@ -18,7 +18,7 @@ from hubdistill import atomic, recipe, report
 from hubdistill.card import check_owner, write_card
 from hubdistill.errors import HubDistillError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
-from hubdistill.evaluation.slices import HeldOut
+from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.gate_check import check_gates
 from hubdistill.hub import preflight, push
 from hubdistill.models import locate

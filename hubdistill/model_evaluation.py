@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
 from hubdistill import recipe, report
-from hubdistill.corpus import normalize, text_columns
-from hubdistill.data_sources import read_rows, source_name
-from hubdistill.errors import EvaluationError, ReportError
+from hubdistill.errors import ReportError
 from hubdistill.evaluation import check_held_out, check_sets
-from hubdistill.evaluation.retrieval_set import read_retrieval_set
-from hubdistill.evaluation.similarity import read_similarity_set
-from hubdistill.evaluation.slices import HeldOut
+from hubdistill.evaluation.held_out import of_sources
 from hubdistill.models import Located, hub_file, locate
 from hubdistill.report import load_report
 from hubdistill.reporting import Subject, write_reports
@@ -57,7 +52,7 @@ def evaluate_models(
         TeacherError: a model cannot be found or loaded.
     """
     check_sets(settings, base, seed=seed)
-    held_out = _read_texts(texts, settings, base, seed)
+    held_out = of_sources(texts, settings, base=base, seed=seed)
     check_held_out(settings, held_out, base=base, seed=seed)
     addresses = [recipe.Teacher.at(model) for model in models]
     found = [locate(one.model, revision=one.revision, encoder=True) for one in addresses]
@@ -125,47 +120,3 @@ def _own_report(model: Located) -> report.DistillationReport | None:
         return None
     # On the Hub, one commit holds report and weights.
     return found if model.commit or found.models[found.student].revision == model.revision else None
-
-
-def _read_texts(
-    sources: Sequence[recipe.CorpusSource], settings: recipe.Evaluation, base: Path, seed: int
-) -> HeldOut:
-    """Texts with their source, without repeats, in an order of the seed."""
-    found: dict[str, tuple[str, str | None]] = {}
-    for text, source, language in (
-        _texts_of(sources, base) if sources else _texts_of_sets(settings, base, seed)
-    ):
-        found.setdefault(text, (source, language))
-    if not found:
-        raise EvaluationError(
-            "there are no texts to measure on; name files of texts (--texts), a similarity set "
-            "(--similarity) or a retrieval set (--retrieval)"
-        )
-    texts = random.Random(seed).sample(list(found), min(len(found), settings.held_out_texts))
-    return HeldOut(
-        texts=texts,
-        sources=[found[text][0] for text in texts],
-        languages=[found[text][1] for text in texts],
-        origin="files of texts" if sources else "texts of the evaluation sets",
-    )
-
-
-def _texts_of(sources: Sequence[recipe.CorpusSource], base: Path) -> Iterator[tuple[str, str, str | None]]:
-    for source in sources:
-        name = source_name(source)
-        for row in read_rows(source, text_columns(source, base), base=base):
-            for text in row:
-                if isinstance(text, str) and (clean := normalize(text)):
-                    yield clean, name, source.language
-
-
-def _texts_of_sets(
-    settings: recipe.Evaluation, base: Path, seed: int
-) -> Iterator[tuple[str, str, str | None]]:
-    for one in settings.similarity:
-        pairs = read_similarity_set(one, base)
-        for text in (*pairs.first, *pairs.second):
-            yield text, one.name, one.language
-    for other in settings.retrieval:
-        for text in read_retrieval_set(other, base, seed=seed).documents:
-            yield text, other.name, other.language

@@ -38,7 +38,7 @@ from hubdistill.distilling import (
 from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
-from hubdistill.evaluation.slices import HeldOut
+from hubdistill.evaluation.held_out import HeldOut, of_corpus
 from hubdistill.gate_check import check_gates
 from hubdistill.hub import PushOutcome, preflight, push
 from hubdistill.hub.gates import refuse_unmet
@@ -251,13 +251,7 @@ class Run:
 
     def _held_out(self) -> HeldOut:
         """Held-out texts, and where each came from."""
-        table = self.corpus.held_out.head(self.recipe.evaluation.held_out_texts)
-        sources = [self.corpus.facts.sources[index] for index in table.source_index]
-        return HeldOut(
-            texts=table.texts(),
-            sources=[" ".join(filter(None, (source.name, source.config))) for source in sources],
-            languages=[source.language for source in sources],
-        )
+        return of_corpus(self.corpus, self.recipe.evaluation.held_out_texts)
 
     @property
     def _cache_folder(self) -> Path:

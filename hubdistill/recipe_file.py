@@ -142,6 +142,19 @@ def describe(settings: Settings) -> dict[str, Any]:
     return plain
 
 
+def published(settings: AnySettings) -> AnySettings:
+    """The same settings, fit to be published: see `describe`."""
+    return type(settings).model_validate(describe(settings))
+
+
+def published_teacher(teacher: Teacher) -> Teacher:
+    """What a recipe says of a teacher, fit to be published: a local folder goes by its Hub id."""
+    plain = describe(teacher)
+    if hub_id := plain.pop("hub_id", None):
+        plain["model"] = hub_id
+    return Teacher.model_validate(plain)
+
+
 def _without_absolute_paths(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: _without_absolute_paths(value) for key, value in data.items()}

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from hubdistill.atomic import write_text
 from hubdistill.errors import ReportError
-from hubdistill.recipe import Card
+from hubdistill.recipe import Card, CorpusSource, Evaluation, Teacher
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "report.json"
@@ -341,6 +341,24 @@ class LowAgreement(Fact):
     """`teacher_cosine`, or `precision_at_k` where the two have no space in common."""
 
 
+TextOrigin = Literal["corpus", "sources", "sets", "script"]
+"""Where held-out texts came from: the corpus that the report's recipe describes, sources named for the
+evaluation, the evaluation sets, or a training script that handed them over."""
+
+
+class EvaluationPlan(Fact):
+    """What was measured, in a recipe's own terms and without paths: enough to measure it again.
+
+    The seed is that of the environment.
+    """
+
+    teacher: Teacher
+    settings: Evaluation
+    texts: TextOrigin
+    sources: tuple[CorpusSource, ...] = ()
+    """What the texts were read from, where their origin is `sources`."""
+
+
 class QuickStart(Fact):
     """The card's first snippet and what it printed when it was run."""
 
@@ -373,6 +391,8 @@ class DistillationReport(Fact):
     seconds: dict[str, float] = {}
     """What the evaluation took, by part: `embedding`, `similarity`, ..."""
     environment: Environment
+    plan: EvaluationPlan | None = None
+    """How to measure it again; None in reports of before it was recorded."""
     corpus: CorpusFacts | None = None
     training: Training | None = None
     quick_start: QuickStart

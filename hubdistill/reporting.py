@@ -11,11 +11,12 @@ from hubdistill import __version__, report
 from hubdistill.atomic import write_text
 from hubdistill.evaluation import Candidate, Evidence, evaluate
 from hubdistill.evaluation.architecture import describe_architecture, environment, model_bytes
+from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.quick_start import run_quick_starts
-from hubdistill.evaluation.slices import HeldOut
 from hubdistill.hub.secrets import find_secrets
 from hubdistill.models import Located, load_model
 from hubdistill.recipe import Card, Evaluation
+from hubdistill.recipe_file import published, published_teacher
 from hubdistill.teacher import Teacher
 
 LOWEST_AGREEMENT = "lowest_agreement.jsonl"
@@ -74,9 +75,9 @@ def write_reports(
         EvaluationError: a measure is undefined on this input.
     """
     first = Candidate(
-        teacher.name, teacher.model, _describe_teacher(teacher), teacher.prompt, folder=teacher.folder
+        teacher.name, teacher.model, describe_teacher(teacher), teacher.prompt, folder=teacher.folder
     )
-    others = [_load(subject, teacher.prompt, device) for subject in subjects]
+    others = [load_candidate(subject, teacher.prompt, device) for subject in subjects]
     spoken = {subject.owner.language for subject in subjects}
     language = next(iter(spoken))[0] if [len(languages) for languages in spoken] == [1] else None
     # What a reader will try first must work; it is found out before hours of measuring.
@@ -99,6 +100,12 @@ def write_reports(
         reproduce=reproduce,
     )
     where = environment(seed, str(teacher.model.device))
+    plan = report.EvaluationPlan(
+        teacher=published_teacher(teacher.settings),
+        settings=published(settings),
+        texts=held_out.origin,
+        sources=tuple(map(published, held_out.read_from)),
+    )
     reports = {}
     for subject, quick_start in zip(subjects, quick_starts, strict=True):
         lowest = evidence.lowest_agreement[subject.name]
@@ -117,6 +124,7 @@ def write_reports(
             lowest_agreement=_publishable(lowest)[: subject.owner.lowest_agreement],
             seconds=evidence.seconds,
             environment=where,
+            plan=plan,
             corpus=subject.corpus,
             training=subject.training,
             quick_start=quick_start,
@@ -137,7 +145,8 @@ def settle_owner(card: Card, teacher: Teacher) -> Card:
     return card.model_copy(update={"license": licence, "language": languages})
 
 
-def _describe_teacher(teacher: Teacher) -> report.Model:
+def describe_teacher(teacher: Teacher) -> report.Model:
+    """The facts about a teacher."""
     return report.Model(
         role="teacher",
         name=teacher.name,
@@ -162,7 +171,12 @@ def _comparisons(evidence: Evidence, student: str, teacher: str) -> tuple[report
     return tuple(c for c in evidence.comparisons if teacher == c.against or student in (c.model, c.against))
 
 
-def _load(subject: Subject, prompt: str | None, device: str | None) -> Candidate:
+def load_candidate(subject: Subject, prompt: str | None, device: str | None) -> Candidate:
+    """Load a student as a user would, for an evaluation.
+
+    Args:
+        prompt: the teacher's; students that took its layers take it as well.
+    """
     found, training = subject.model, subject.training
     model = load_model(found, device=device, trust_remote_code=subject.trust_remote_code)
     facts = report.Model(

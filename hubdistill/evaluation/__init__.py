@@ -1,5 +1,6 @@
 """Evaluation: student and teacher measured in one run, on the same inputs.
 
+held_out.py       texts that no student was trained on
 fidelity.py       agreement with the teacher's embeddings; alignment.py: CKA
 slices.py         the same by language, source and length, and the texts of least agreement
 similarity.py     correlation with human scores (STS)
@@ -28,6 +29,7 @@ from hubdistill.errors import EvaluationError
 from hubdistill.evaluation.fidelity import measure_fidelity, share_space
 from hubdistill.evaluation.findings import Findings, texts_sha256
 from hubdistill.evaluation.footprint import measure_footprint
+from hubdistill.evaluation.held_out import ORIGINS, HeldOut
 from hubdistill.evaluation.hnsw import measure_hnsw
 from hubdistill.evaluation.latency import measure_latency
 from hubdistill.evaluation.mteb_tasks import check_mteb, measure_mteb
@@ -35,7 +37,7 @@ from hubdistill.evaluation.retrieval import measure_retrieval, usable_k
 from hubdistill.evaluation.retrieval_set import Retrieval, held_out_retrieval, read_retrieval_set
 from hubdistill.evaluation.search import check_index
 from hubdistill.evaluation.similarity import measure_similarity, read_similarity_set, similarity_points
-from hubdistill.evaluation.slices import HeldOut, lowest_agreement, measure_slices
+from hubdistill.evaluation.slices import lowest_agreement, measure_slices
 from hubdistill.evaluation.speed import cut_texts, measure_speed
 from hubdistill.evaluation.variants import measure_variants
 from hubdistill.evaluation.vectors import Vectors
@@ -150,7 +152,7 @@ def evaluate(
     described = report.EvaluationData(
         kind="texts",
         title="Held-out texts",
-        source=held_out.origin,
+        source=ORIGINS[held_out.origin],
         n=len(held_out.texts),
         sha256=texts_sha256(held_out.texts),
         language=language,

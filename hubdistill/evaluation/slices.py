@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from hubdistill.evaluation.fidelity import in_one_space, row_cosines
 from hubdistill.evaluation.findings import Findings
+from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.retrieval import NamedRanking
 from hubdistill.evaluation.search import nearest
 from hubdistill.evaluation.significance import Array, mean
@@ -30,26 +30,6 @@ NEIGHBOURS = 10
 
 Slice = tuple[dict[str, Value], npt.NDArray[np.intp]]
 """Its parameter (`language`, `source` or `length`) and the positions of its texts."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Held-out texts and what is known about each.
-
-    Attributes:
-        sources: title of each text's source; empty where it is unknown.
-        languages: of each text; empty where it is unknown.
-        origin: where all of them came from, in words.
-    """
-
-    texts: list[str]
-    sources: list[str] = field(default_factory=list)
-    languages: list[str | None] = field(default_factory=list)
-    origin: str = "held-out part of the corpus"
-
-    def head(self, n: int) -> HeldOut:
-        """The first `n` texts."""
-        return replace(self, texts=self.texts[:n], sources=self.sources[:n], languages=self.languages[:n])
 
 
 def measure_slices(

@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation import Candidate, Evidence, evaluate
 from hubdistill.evaluation.architecture import describe_architecture
-from hubdistill.evaluation.slices import HeldOut
+from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.recipe import Evaluation, RetrievalSet, SimilaritySet, Speed
 from hubdistill.report import Model
 from hubdistill.students.layers import reduce_layers

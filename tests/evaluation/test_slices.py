@@ -10,8 +10,8 @@ from sentence_transformers import SentenceTransformer
 from hubdistill.evaluation.findings import Findings
 from hubdistill.evaluation.retrieval import NamedRanking, rank
 from hubdistill.evaluation.retrieval_set import Retrieval
+from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.slices import (
-    HeldOut,
     length_range,
     lowest_agreement,
     measure_slices,
