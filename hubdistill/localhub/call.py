@@ -10,23 +10,57 @@ from typing import Any
 from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from hubdistill.localhub.accounts import Account, authenticate, require_owner, require_reader
+from hubdistill.localhub.accounts import Account, require_proposer, require_reader, require_writer
+from hubdistill.localhub.faults import FaultPlan
+from hubdistill.localhub.publishers import TrustedPublishers
 from hubdistill.localhub.refusal import Refusal
 from hubdistill.localhub.repository import GitRepository
+from hubdistill.localhub.request_log import RequestLog
 from hubdistill.localhub.storage import RepoId, Storage
 from hubdistill.localhub.uploads import Uploads
 
 
-@dataclass(frozen=True)
+@dataclass
 class Hub:
     """What a local Hub is made of, shared by all its requests."""
 
     storage: Storage
     tokens: Mapping[str, Account]
     uploads: Uploads = field(default_factory=Uploads)
+    faults: FaultPlan = field(default_factory=FaultPlan)
+    log: RequestLog = field(default_factory=RequestLog)
+    publishers: TrustedPublishers = field(default_factory=TrustedPublishers)
+
+    def find_account(self, authorization: str) -> Account | None:
+        """The account behind an Authorization header, None where its token is unknown or has expired."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        return self.tokens.get(token.strip()) or self.publishers.account(token.strip())
+
+    def account_name(self, scope: Scope) -> str | None:
+        """Whose token came with a request; None for none, or an unknown one."""
+        authorization = Headers(scope=scope).get("authorization")
+        account = None if authorization is None else self.find_account(authorization)
+        return None if account is None else account.name
+
+    def authenticate(self, authorization: str | None) -> Account | None:
+        """The account behind a request, None where it comes without a header.
+
+        Raises:
+            Refusal: 401, the header is there but its token is unknown.
+        """
+        if authorization is None:
+            return None
+        account = self.find_account(authorization)
+        if account is None:
+            raise Refusal(401, "Invalid credentials in Authorization header")
+        return account
 
 
 @dataclass(frozen=True)
@@ -79,6 +113,22 @@ class Call:
         """The repository that the path names."""
         return RepoId(self.param("kind", "models"), self.param("namespace"), self.param("name"))
 
+    def writer(self) -> Account:
+        """The account, if it may write to the repository.
+
+        Raises:
+            Refusal: 401 or 403, it may not.
+        """
+        return require_writer(self.account, self.repo, creator=self.storage.settings(self.repo)["created_by"])
+
+    def proposer(self) -> Account:
+        """The account, if it may propose changes to the repository.
+
+        Raises:
+            Refusal: 401 or 403, it may not.
+        """
+        return require_proposer(self.account, self.repo)
+
     @contextlib.contextmanager
     def open(self) -> Iterator[GitRepository]:
         """Open the repository for reading.
@@ -87,7 +137,7 @@ class Call:
             RepoNotFound: it is not there, or not for this account.
         """
         repo = self.repo
-        require_reader(self.account, repo.namespace, self.storage.settings(repo)["private"])
+        require_reader(self.account, repo, private=self.storage.settings(repo)["private"])
         with self.storage.open(repo) as opened:
             yield opened
 
@@ -98,15 +148,14 @@ class Call:
         """Open the repository for writing and hold its lock.
 
         Args:
-            allowed: checks the account in another way than by ownership of the namespace.
+            allowed: checks the account in another way than `writer`.
 
         Raises:
             RepoNotFound: it is not there, or not for this account.
             Refusal: 401 or 403, the account may not write there.
         """
-        repo = self.repo
-        with self.storage.lock(repo), self.open() as opened:
-            yield opened, allowed() if allowed else require_owner(self.account, repo.namespace)
+        with self.storage.lock(self.repo), self.open() as opened:
+            yield opened, (allowed or self.writer)()
 
 
 Handler = Callable[[Call], Response]
@@ -117,7 +166,7 @@ def endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 
     async def respond(request: Request) -> Response:
         hub: Hub = request.app.state.hub
-        account = authenticate(request.headers.get("authorization"), hub.tokens)
+        account = hub.authenticate(request.headers.get("authorization"))
         call = Call(hub, request, account, await request.body())
         return await run_in_threadpool(handler, call)
 

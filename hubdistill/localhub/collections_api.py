@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from hubdistill.localhub.accounts import require_owner
+from hubdistill.localhub.accounts import require_member
 from hubdistill.localhub.call import Call
 from hubdistill.localhub.refusal import Refusal
 from hubdistill.localhub.storage import KINDS, RepoId, now
@@ -20,7 +20,7 @@ def _slug(call: Call) -> str:
 
 def _visible(call: Call, collection: dict[str, Any]) -> bool:
     return not collection["private"] or (
-        call.account is not None and call.account.owns(collection["owner"]["name"])
+        call.account is not None and call.account.role_in(collection["owner"]["name"]) is not None
     )
 
 
@@ -55,7 +55,7 @@ def create(call: Call) -> Response:
     """Create a collection; 409 with its slug where the owner has one of that title."""
     asked = call.json()
     title, namespace = str(asked.get("title", "")).strip(), str(asked.get("namespace", ""))
-    require_owner(call.account, namespace)
+    require_member(call.account, namespace, "collection.write")
     if not title:
         raise Refusal(400, "a collection needs a title")
     with call.storage.collections_lock:
@@ -85,7 +85,7 @@ def delete(call: Call) -> Response:
     """Delete a collection."""
     with call.storage.collections_lock:
         collections = call.storage.collections()
-        require_owner(call.account, _find(call, collections)["owner"]["name"])
+        require_member(call.account, _find(call, collections)["owner"]["name"], "collection.write")
         del collections[_slug(call)]
         call.storage.save_collections(collections)
     return JSONResponse({"success": True})
@@ -104,7 +104,7 @@ def add_item(call: Call) -> Response:
     with call.storage.collections_lock:
         collections = call.storage.collections()
         collection = _find(call, collections)
-        require_owner(call.account, collection["owner"]["name"])
+        require_member(call.account, collection["owner"]["name"], "collection.write")
         if any((one["type"], one["id"]) == (kind, name) for one in collection["items"]):
             raise Refusal(409, f"{kind} {name} is in the collection")
         added = {"_id": secrets.token_hex(12), "type": kind, "id": name, "position": len(collection["items"])}

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from hubdistill.localhub import gitattributes
-from hubdistill.localhub.accounts import Account, require_owner, require_writer
+from hubdistill.localhub.accounts import Account
 from hubdistill.localhub.call import Call
 from hubdistill.localhub.card_metadata import check_card
 from hubdistill.localhub.discussions import add_commit_event, find_discussion, open_pull_request
@@ -59,13 +59,13 @@ def commit(call: Call) -> Response:
 
     def allowed() -> Account:
         if create_pr:
-            return require_writer(call.account)
+            return call.proposer()
         if revision.startswith(PULLS):
-            account = require_writer(call.account)
+            account = call.proposer()
             settings = call.storage.settings(call.repo)
             if find_discussion(settings, revision.removeprefix(PULLS))["author"] == account.name:
                 return account
-        return require_owner(call.account, call.repo.namespace)
+        return call.writer()
 
     with call.open_to_write(allowed) as (repository, account):
         if create_pr:

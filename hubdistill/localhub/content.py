@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
 
+from hubdistill.localhub.access_requests import require_access
 from hubdistill.localhub.call import Call
 from hubdistill.localhub.refusal import EntryNotFound, Refusal
 from hubdistill.localhub.repository import File, GitRepository
@@ -26,10 +27,7 @@ def resolve(call: Call) -> Response:
         # A person types refs/pr/1; the client writes refs%2Fpr%2F1.
         revision, path = f"refs/pr/{match[1]}", match[2]
     with call.open() as repository:
-        if call.storage.settings(call.repo)["gated"] and not (
-            call.account and call.account.owns(call.repo.namespace)
-        ):
-            raise Refusal(403, f"Access to {call.repo.type} {call.repo} is restricted", "GatedRepo")
+        require_access(call)
         oid = repository.resolve(revision)
         blob = repository.entries(oid).get(path)
         if blob is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from hubdistill.localhub.accounts import Account, require_owner, require_writer
+from hubdistill.localhub.accounts import Account
 from hubdistill.localhub.call import Call
 from hubdistill.localhub.refusal import Refusal
 from hubdistill.localhub.repository import MAIN, PULLS, CommitRecord, GitRepository
@@ -142,7 +142,7 @@ def create(call: Call) -> Response:
     if len(title) < 3:
         raise Refusal(400, f"the title must have at least 3 characters, not {len(title)}")
     description = str(asked.get("description", ""))
-    with call.open_to_write(lambda: require_writer(call.account)) as (repository, account):
+    with call.open_to_write(call.proposer) as (repository, account):
         if asked.get("pullRequest"):
             head = repository.resolve(MAIN)
             number = open_pull_request(
@@ -184,7 +184,7 @@ def details(call: Call) -> Response:
 def comment(call: Call) -> Response:
     """Add a comment."""
     text = str(call.json().get("comment", ""))
-    with call.open_to_write(lambda: require_writer(call.account)) as (_, account):
+    with call.open_to_write(call.proposer) as (_, account):
         settings = call.storage.settings(call.repo)
         event = _comment_event(account.name, text)
         find_discussion(settings, call.param("number"))["events"].append(event)
@@ -193,9 +193,9 @@ def comment(call: Call) -> Response:
 
 
 def _author_or_owner(call: Call) -> Account:
-    account = require_writer(call.account)
+    account = call.proposer()
     discussion = find_discussion(call.storage.settings(call.repo), call.param("number"))
-    return account if discussion["author"] == account.name else require_owner(account, call.repo.namespace)
+    return account if discussion["author"] == account.name else call.writer()
 
 
 def rename(call: Call) -> Response:

@@ -9,12 +9,32 @@ from starlette.responses import JSONResponse, Response
 
 from hubdistill.localhub.call import Call
 from hubdistill.localhub.card_metadata import read_metadata
-from hubdistill.localhub.info_tags import info_tags
+from hubdistill.localhub.info_tags import info_tags, listed
+from hubdistill.localhub.model_facts import eval_results, model_config, parameter_counts
 from hubdistill.localhub.refusal import EntryNotFound, Refusal
 from hubdistill.localhub.repository import BRANCHES, MAIN, PULLS, TAGS, CommitRecord, File, GitRepository
 from hubdistill.localhub.storage import KINDS, RepoId, Storage, timestamp
 
-_LARGE_ITEMS = ("siblings", "cardData", "model-index", "usedStorage")
+# What the Hub finds out by means that there are none of here: it may be asked for, and is not answered.
+_NEVER_KNOWN = (
+    "gguf",
+    "inference",
+    "inferenceProviderMapping",
+    "mask_token",
+    "resourceGroup",
+    "transformersInfo",
+    "widgetData",
+)
+_NOT_LISTED = (
+    "siblings",
+    "cardData",
+    "model-index",
+    "usedStorage",
+    "config",
+    "safetensors",
+    "evalResults",
+    *_NEVER_KNOWN,
+)
 
 
 def describe(
@@ -36,15 +56,23 @@ def describe(
         "gated": settings["gated"],
         "disabled": False,
         "downloads": 0,
+        "downloadsAllTime": 0,
         "likes": 0,
         "tags": info_tags(card, [file.path for file in files]),
         "pipeline_tag": card.get("pipeline_tag"),
         "library_name": card.get("library_name"),
-        "baseModels": card.get("base_model"),
+        "trendingScore": 0,
+        "baseModels": listed(card.get("base_model")) or None,
+        "childrenModelCount": 0,
+        "spaces": [],
+        "config": model_config(repository, oid),
+        "safetensors": parameter_counts(repository, files),
+        "evalResults": eval_results(repository, oid, files) or None,
         "cardData": card,
         "model-index": card.get("model-index"),
         "siblings": [_sibling(file, blobs=blobs) for file in files],
         "usedStorage": sum(file.size for file in files),
+        **dict.fromkeys(_NEVER_KNOWN),
     }
 
 
@@ -74,12 +102,12 @@ def expanded(everything: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Keep the named properties.
 
     Raises:
-        Refusal: 400, the Hub has no such property, or this one has not.
+        Refusal: 400, the Hub has no such property.
     """
     unknown = [name for name in names if name not in everything]
     if unknown:
         raise Refusal(400, f"cannot expand {', '.join(unknown)}; expected some of {', '.join(everything)}")
-    return {name: everything[name] for name in names}
+    return {name: everything[name] for name in names if everything[name] is not None}
 
 
 def index(call: Call) -> Response:
@@ -91,7 +119,7 @@ def index(call: Call) -> Response:
     wanted = set(call.query("filter"))
     for repo in call.storage.all(call.param("kind")):
         private = call.storage.settings(repo)["private"]
-        visible = not private or (call.account is not None and call.account.owns(repo.namespace))
+        visible = not private or (call.account is not None and call.account.may_see(repo))
         if not visible or (author and repo.namespace != author) or search.lower() not in str(repo).lower():
             continue
         with call.storage.open(repo) as repository:
@@ -103,7 +131,7 @@ def index(call: Call) -> Response:
     found = found[: int(limit)] if limit else found
     if expand := call.query("expand"):
         return JSONResponse([{"id": item["id"], **expanded(item, expand)} for item in found])
-    hidden = {name for name in _LARGE_ITEMS if not (call.flag("full") or call.flag(name))}
+    hidden = {name for name in _NOT_LISTED if not (call.flag("full") or call.flag(name))}
     return JSONResponse([{key: value for key, value in item.items() if key not in hidden} for item in found])
 
 

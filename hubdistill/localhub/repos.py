@@ -8,18 +8,27 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from starlette.responses import JSONResponse, Response
 
-from hubdistill.localhub.accounts import require_account, require_owner
+from hubdistill.localhub.access_requests import require_access
+from hubdistill.localhub.accounts import (
+    Account,
+    require_account,
+    require_member,
+    require_reader,
+    require_writer,
+)
 from hubdistill.localhub.call import Call
-from hubdistill.localhub.refusal import Refusal, RepoNotFound
+from hubdistill.localhub.refusal import Refusal
 from hubdistill.localhub.storage import KINDS, RepoId
 
 
 def whoami(call: Call) -> Response:
     """Say whose token this is, what it allows and which organisations the user belongs to."""
     account = require_account(call.account)
+    if account.resource is not None:
+        raise Refusal(403, "this token stands for a repository, not for a user")
     orgs = [
-        {"type": "org", "id": name, "name": name, "fullname": name, "roleInOrg": account.role}
-        for name in account.orgs
+        {"type": "org", "id": name, "name": name, "fullname": name, "isEnterprise": False, "roleInOrg": role}
+        for name, role in account.org_roles.items()
     ]
     return JSONResponse(
         {
@@ -29,12 +38,21 @@ def whoami(call: Call) -> Response:
             "fullname": account.name,
             "isPro": False,
             "orgs": orgs,
-            "auth": {
-                "type": "access_token",
-                "accessToken": {"displayName": account.name, "role": account.role},
-            },
+            "auth": {"type": "access_token", "accessToken": _describe_token(account)},
         }
     )
+
+
+def _describe_token(account: Account) -> dict[str, Any]:
+    described: dict[str, Any] = {"displayName": account.name, "role": account.role}
+    if account.role == "fineGrained":
+        kinds = {account.name: "user", **dict.fromkeys(account.org_roles, "org")}
+        scoped = [
+            {"entity": {"type": kinds.get(entity, "model"), "name": entity}, "permissions": list(permissions)}
+            for entity, permissions in account.scopes.items()
+        ]
+        described["fineGrained"] = {"canReadGatedRepos": False, "global": [], "scoped": scoped}
+    return described
 
 
 def _asked_repo(call: Call, asked: dict[str, Any]) -> RepoId:
@@ -57,7 +75,7 @@ def create(call: Call) -> Response:
     """Create a repository; 409 with its address where it exists."""
     asked = call.json()
     repo = _asked_repo(call, asked)
-    account = require_owner(call.account, repo.namespace)
+    account = require_member(call.account, repo.namespace)
     visibility = asked.get("visibility", "private" if asked.get("private") else "public")
     if visibility not in ("public", "private"):
         raise Refusal(400, f"visibility must be 'public' or 'private', not {visibility!r}")
@@ -69,19 +87,18 @@ def create(call: Call) -> Response:
     return JSONResponse({"url": url, "name": str(repo), "id": str(repo)})
 
 
-def _owned(call: Call, repo: RepoId) -> RepoId:
+def _own(call: Call, repo: RepoId) -> RepoId:
     """The repository, if it is there and the account may do with it what it likes."""
-    if not call.storage.exists(repo):
-        raise RepoNotFound
-    if call.storage.settings(repo)["private"] and not (call.account and call.account.owns(repo.namespace)):
-        raise RepoNotFound
-    require_owner(call.account, repo.namespace)
+    settings = call.storage.settings(repo)
+    require_reader(call.account, repo, private=settings["private"])
+    if require_writer(call.account, repo, creator=settings["created_by"]).resource is not None:
+        raise Refusal(403, "a trusted publisher writes files to a repository; it cannot move or delete it")
     return repo
 
 
 def delete(call: Call) -> Response:
     """Delete a repository with all it holds."""
-    call.storage.delete(_owned(call, _asked_repo(call, call.json())))
+    call.storage.delete(_own(call, _asked_repo(call, call.json())))
     return JSONResponse({"success": True})
 
 
@@ -93,8 +110,8 @@ def move(call: Call) -> Response:
         namespace, _, name = str(asked.get(member, "")).partition("/")
         repos.append(_asked_repo(call, {"organization": namespace, "name": name, "type": asked.get("type")}))
     source, target = repos
-    require_owner(call.account, target.namespace)
-    call.storage.move(_owned(call, source), target)
+    require_member(call.account, target.namespace)
+    call.storage.move(_own(call, source), target)
     return JSONResponse({"success": True, "url": call.endpoint + target.url_path})
 
 
@@ -106,14 +123,17 @@ def update_settings(call: Call) -> Response:
         if "visibility" in asked or "private" in asked:
             settings["private"] = asked.get("visibility") == "private" or asked.get("private") is True
         if "gated" in asked:
+            if asked["gated"] not in ("auto", "manual", False):
+                raise Refusal(400, f"gated must be 'auto', 'manual' or false, not {asked['gated']!r}")
             settings["gated"] = asked["gated"]
         call.storage.save_settings(call.repo, settings)
     return JSONResponse({"private": settings["private"], "gated": settings["gated"]})
 
 
 def auth_check(call: Call) -> Response:
-    """Succeed where the account may read the repository."""
+    """Succeed where the account may read the repository and its files."""
     with call.open():
+        require_access(call)
         return JSONResponse({})
 
 

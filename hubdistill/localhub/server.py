@@ -14,9 +14,14 @@ import uvicorn
 
 from hubdistill.errors import HubDistillError
 from hubdistill.localhub.accounts import Account, demo_tokens
-from hubdistill.localhub.app import create_app
+from hubdistill.localhub.app import ROUTE_NAMES, create_app
 from hubdistill.localhub.call import Hub
-from hubdistill.localhub.storage import Storage
+from hubdistill.localhub.connections import Connection
+from hubdistill.localhub.faults import FaultPlan
+from hubdistill.localhub.publishers import GITHUB_ISSUER, Publisher
+from hubdistill.localhub.rate_limit import RateLimit
+from hubdistill.localhub.request_log import RequestRecord
+from hubdistill.localhub.storage import KINDS, RepoId, Storage
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 10.0
@@ -33,9 +38,12 @@ class LocalHub:
         folder: where everything is kept; made if it is not there.
         tokens: token -> account; by default `hf_localhub_demo` of the user `demo`.
         port: 0 for any that is free.
+        faults: what shall go wrong at which requests.
+        rate_limit: how often each account may ask; no limit by default.
 
     Raises:
         HubDistillError: the port is taken.
+        ValueError: a fault is for a route that there is not.
 
     Example:
         >>> with LocalHub("hub", tokens={"hf_me": Account("me")}) as hub:
@@ -43,10 +51,18 @@ class LocalHub:
     """
 
     def __init__(
-        self, folder: str | Path, tokens: Mapping[str, Account] | None = None, *, port: int = 0
+        self,
+        folder: str | Path,
+        tokens: Mapping[str, Account] | None = None,
+        *,
+        port: int = 0,
+        faults: FaultPlan | None = None,
+        rate_limit: RateLimit | None = None,
     ) -> None:
         self.folder = Path(folder)
         self._hub = Hub(Storage(self.folder), dict(demo_tokens() if tokens is None else tokens))
+        self.faults = faults or FaultPlan()
+        self._rate_limit = rate_limit
         self._asked_port = port
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
@@ -56,6 +72,57 @@ class LocalHub:
     def endpoint(self) -> str:
         """`http://127.0.0.1:PORT`, once started: the value for HF_ENDPOINT."""
         return self._endpoint
+
+    @property
+    def faults(self) -> FaultPlan:
+        """What goes wrong at which requests. Assign another plan at any time; its counts start at 0."""
+        return self._hub.faults
+
+    @faults.setter
+    def faults(self, plan: FaultPlan) -> None:
+        plan.check(ROUTE_NAMES)
+        self._hub.faults = plan
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """The requests since the start or `clear_requests`, oldest first, at most ten thousand."""
+        return self._hub.log.all()
+
+    def clear_requests(self) -> None:
+        """Forget the requests so far."""
+        self._hub.log.clear()
+
+    def trust(
+        self,
+        repo_id: str,
+        *,
+        repository: str,
+        workflow: str | None = None,
+        branch: str | None = None,
+        environment: str | None = None,
+        issuer: str = GITHUB_ISSUER,
+        repo_type: str = "model",
+        token_seconds: int = 3600,
+    ) -> None:
+        """Add a trusted publisher to a repository: a workflow that may write to it without a secret.
+
+        Its job exchanges the id token that its provider gives it for a token of this Hub, see
+        https://huggingface.co/docs/hub/trusted-publishers. It is forgotten when the process ends.
+
+        Args:
+            repo_id: namespace/name of the repository here.
+            repository: owner/name of the repository that the workflow belongs to.
+            workflow: its file name below .github/workflows; None for any.
+            branch: the branch that it runs on; None for any.
+            environment: the environment of its job; None for any.
+            issuer: who signs the id tokens. Its keys are read from
+                `ISSUER/.well-known/openid-configuration`.
+            repo_type: model, dataset or space.
+            token_seconds: how long a token is good.
+        """
+        namespace, _, name = repo_id.partition("/")
+        publisher = Publisher(repository, workflow, branch, environment, issuer, token_seconds)
+        self._hub.publishers.add(RepoId(KINDS[repo_type], namespace, name), publisher)
 
     def start(self) -> Self:
         """Serve in a background thread, from now until `stop`."""
@@ -71,7 +138,8 @@ class LocalHub:
             ) from error
         self._endpoint = f"http://{_HOST}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
-            create_app(self._hub),
+            create_app(self._hub, self._rate_limit),
+            http=Connection,
             log_config=None,
             access_log=False,
             lifespan="off",

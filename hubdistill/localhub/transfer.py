@@ -11,7 +11,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hubdistill.localhub.accounts import require_owner, require_writer
 from hubdistill.localhub.call import Call, Hub
 from hubdistill.localhub.lfs import ChecksumError, LfsStore, Pointer, is_oid
 from hubdistill.localhub.refusal import Refusal
@@ -30,9 +29,9 @@ def batch(call: Call) -> Response:
         ref = asked.get("ref", {}).get("name")
         # Without a ref the upload is for a pull request, which any writer may open.
         if ref is None or ref.startswith(PULLS):
-            require_writer(call.account)
+            call.proposer()
         else:
-            require_owner(call.account, call.repo.namespace)
+            call.writer()
         multipart = "multipart" in asked.get("transfers", [])
         objects = [_instruct(call, repository.lfs, each, multipart) for each in asked.get("objects", [])]
     return JSONResponse(
