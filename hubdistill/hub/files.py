@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from hubdistill.errors import PublishError
+from hubdistill.hub.secrets import redact
 
 Role = Literal["config", "tokenizer", "weights", "card", "licence", "facts", "figure", "export"]
 
@@ -61,7 +62,14 @@ _MODEL_FILES: tuple[tuple[Role, tuple[str, ...]], ...] = (
 )
 _TOP_FILES: tuple[tuple[Role, tuple[str, ...]], ...] = (
     ("card", (CARD,)),
-    ("licence", ("LICENSE", "LICENSE.*", "LICENCE", "LICENCE.*", "NOTICE", "NOTICE.*")),
+    (
+        "licence",
+        tuple(
+            f"{name}{suffix}"
+            for name in ("LICENSE", "LICENCE", "NOTICE")
+            for suffix in ("", ".md", ".txt", ".rst")
+        ),
+    ),
     ("facts", ("report.json", "recipe.yaml")),
 )
 _FOLDERS: tuple[tuple[str, Role, tuple[str, ...]], ...] = (
@@ -199,7 +207,8 @@ def select(folder: Path, *, include: Sequence[str] = (), exclude: Sequence[str] 
     if not chosen:
         raise PublishError(f"--include/--exclude leave nothing of {folder} to push")
     present = frozenset((*files, *(path for path, _ in left_out))) - {TRAINING_ARGUMENTS}
-    return Selection(dict(sorted(chosen.items())), tuple(sorted(left_out)), present, module_folders)
+    named = tuple(sorted(LeftOut(redact(path), why) for path, why in left_out))
+    return Selection(dict(sorted(chosen.items())), named, present, module_folders)
 
 
 def is_chosen(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:

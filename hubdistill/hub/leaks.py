@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import re
-import struct
-import zlib
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any
-
-import yaml
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
 
 from hubdistill.errors import LeakError
-from hubdistill.hub.files import Role
-from hubdistill.hub.secrets import Hit, find_secrets, is_local_path, mask, redact
+from hubdistill.hub import contents
+from hubdistill.hub.contents import Value
+from hubdistill.hub.disguises import decode_runs, undisguise
+from hubdistill.hub.files import CARD, Role
+from hubdistill.hub.machine import names_machine, own_names, own_rules
+from hubdistill.hub.secret_rules import NEW_TOKEN, NO_PATH, Hit, Rule
+from hubdistill.hub.secrets import Strength, find_secrets, is_local_path, mask, redact
 
-_SHOWN = 20
-_PNG = b"\x89PNG\r\n\x1a\n"
+Entry = tuple[int | tuple[str, ...], str]
+"""A piece of text and where it is: a line's number, or the keys that lead to it."""
+
+MESSAGE = "commit message"
+_FILES_SHOWN = 12
+_SHOWN_OF_A_FILE = 5
+# Not a Hub id: those have one slash, and start with a letter or a digit.
 _LOCAL_NAME = re.compile(r"^\.{1,2}/|^~|\\|^[^/]+/[^/]+/")
+_PUBLISHED_AGAIN = "save the picture again, without what was added to it"
+_VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", ".model")
+_TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -28,151 +37,235 @@ class Leak:
 
     Args:
         path: file, by its path in the repository.
-        line: counted from 1; None for what has no lines.
+        place: where in the file: a line and column, or the keys that lead there; empty: the file as a whole.
         kind: what it is.
         masked: enough of it to find it.
         mend: what to do.
     """
 
     path: str
-    line: int | None
+    place: str
     kind: str
     masked: str
     mend: str
 
     def __str__(self) -> str:
-        place = self.path if self.line is None else f"{self.path}:{self.line}"
-        return f"{place}: {self.kind} ({self.masked}); {self.mend}"
+        where = f"{self.place}: " if self.place else ""
+        return f"{where}{self.kind}{f' ({self.masked})' if self.masked else ''}; {self.mend}"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known by value: the token in use, and the names and folders of this machine."""
+
+    rules: tuple[Rule, ...] = ()
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, secrets: Iterable[str] = (), folders: Iterable[Path] = ()) -> Known:
+        """Take down secrets, and what names this machine."""
+        names = own_names()
+        tokens = [
+            Rule("the very token that pushes", re.compile(re.escape(secret)), NEW_TOKEN, (secret,))
+            for secret in secrets
+            if secret
+        ]
+        return cls((*tokens, *own_rules(names, [Path.home(), Path.cwd(), *folders])), names)
+
+
+NOTHING_KNOWN = Known()
 
 
 def refuse_leaks(
-    files: Iterable[tuple[str, Role, bytes]], *, message: str = "", known: Iterable[str] = ()
+    files: Iterable[tuple[str, Role, bytes]], *, message: str = "", known: Known = NOTHING_KNOWN
 ) -> None:
     """Scan everything that is about to travel.
 
     Args:
         files: path in the repository, role, and content (of weights and exports: the text in them).
         message: the commit message, scanned as well.
-        known: secrets known by value, the token in use first of all.
+        known: secrets and names known by value.
 
     Raises:
         LeakError: names every place, with the secret itself masked.
     """
-    known = [secret for secret in known if secret]
-    leaks = [leak for path, role, content in files for leak in scan(path, role, content, known=known)]
-    leaks += [
-        Leak("commit message", line, h.kind, mask(h.text), h.mend) for line, h in _in_lines(message, False)
-    ]
-    if not leaks:
+    found = {path: list(scan(path, role, content, known=known)) for path, role, content in files}
+    found[MESSAGE] = [_leak(MESSAGE, *hit) for hit in _in_lines(message.split("\n"), known)]
+    leaking = {path: leaks for path, leaks in found.items() if leaks}
+    if not leaking:
         return
-    shown = "\n".join(f"  {leak}" for leak in leaks[:_SHOWN])
-    more = f"\n  and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
-    places = "place" if len(leaks) == 1 else "places"
-    raise LeakError(
-        f"nothing was sent: {len(leaks)} {places} would publish a secret or a private path\n{shown}{more}"
+    number = sum(map(len, leaking.values()))
+    lines = [
+        f"nothing was sent: {_count(number, 'place')} in {_count(len(leaking), 'file')} would publish "
+        "a secret or a private path"
+    ]
+    for leaks in list(leaking.values())[:_FILES_SHOWN]:
+        lines.append(f"  {leaks[0].path}")
+        lines += [f"    {leak}" for leak in leaks[:_SHOWN_OF_A_FILE]]
+        if len(leaks) > _SHOWN_OF_A_FILE:
+            lines.append(f"    and {len(leaks) - _SHOWN_OF_A_FILE} more in this file")
+    if len(leaking) > _FILES_SHOWN:
+        lines.append(f"  and {len(leaking) - _FILES_SHOWN} more files")
+    raise LeakError("\n".join(lines))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def scan(path: str, role: Role, content: bytes, *, known: Known = NOTHING_KNOWN) -> Iterator[Leak]:
+    """Scan one file, its own name included."""
+    seen: set[tuple[str, str]] = set()
+    for place, hit in _hits(path, role, content, known):
+        if (place, hit.text) not in seen:
+            seen.add((place, hit.text))
+            yield _leak(path, place, hit)
+
+
+def _leak(path: str, place: str, hit: Hit) -> Leak:
+    masked = mask(hit.text) if hit.text else ""
+    return Leak(redact(path), redact(place), redact(hit.kind), masked, hit.mend)
+
+
+def _hits(path: str, role: Role, content: bytes, known: Known) -> Iterator[tuple[str, Hit]]:
+    name = PurePosixPath(path).name
+    yield from (("", hit._replace(kind=f"{hit.kind} in the file's name")) for hit in find_secrets(path))
+    if role == "figure":
+        yield from _in_picture(content, known)
+    elif role in ("weights", "export") and not path.endswith((".json", ".xml", ".safetensors")):
+        yield from (("", hit) for _, hit in _search([((), content.decode("latin-1"))], "binary", known))
+    elif content.startswith(contents.COMPRESSED):
+        yield "", _unseen("a compressed file, which cannot be looked into", "publish it as text")
+    elif name.endswith(_VOCABULARIES):
+        yield from _in_vocabulary(name, content, known)
+    else:
+        yield from _in_text(name, contents.decode(content), known)
+
+
+def _unseen(kind: str, mend: str) -> Hit:
+    return Hit(kind, 0, "", mend)
+
+
+def _in_picture(content: bytes, known: Known) -> Iterator[tuple[str, Hit]]:
+    if not content.startswith(contents.PNG):
+        yield "", _unseen("not a PNG picture, so it cannot be looked into", _PUBLISHED_AGAIN)
+        return
+    try:
+        for text in contents.png_texts(content):
+            yield from (("", hit) for _, hit in _in_lines(text.split("\n"), known))
+    except contents.PngError as error:
+        yield "", _unseen(str(error), _PUBLISHED_AGAIN)
+
+
+def _in_vocabulary(name: str, content: bytes, known: Known) -> Iterator[tuple[str, Hit]]:
+    text = contents.decode(content)
+    if text.startswith("#version"):
+        header, _, text = text.partition("\n")
+        yield from _in_lines([header], known)
+        text = f"\n{text}"
+    yield from _search(list(_lines(text.split("\n"))), "exact", known)
+    if name.endswith(".json") and "\\" in text:
+        try:
+            tokens = "\n".join(contents.strings(contents.json_document(text)))
+        except ValueError:
+            return
+        yield from _search([((), tokens)], "exact", known)
+
+
+def _in_text(name: str, text: str, known: Known) -> Iterator[tuple[str, Hit]]:
+    """Look at the decoded values of JSON and YAML: escapes hide nothing, and a value is known to be whole."""
+    if name.endswith((".json", ".safetensors")):
+        try:
+            document = contents.json_document(text)
+        except ValueError:
+            yield from _in_lines(text.split("\n"), known)
+            yield from _in_values(contents.quoted(text), name, known)
+            return
+        vocabulary = None
+        if name == _TOKENIZER and isinstance(document, dict):
+            vocabulary = document.pop("model", None)
+        elif name.endswith(".safetensors") and isinstance(document, dict):
+            vocabulary, document = document, document.pop("__metadata__", None)
+        if vocabulary is not None:
+            yield from _search([(("model",), "\n".join(contents.strings(vocabulary)))], "exact", known)
+        yield from _in_values(contents.values(document), name, known)
+        return
+    found = set()
+    for place, hit in _in_lines(text.split("\n"), known):
+        found.add(hit.text)
+        yield place, hit
+    if name.endswith(".xml"):
+        further = contents.quoted(text)
+    elif name == CARD or name.endswith(".yaml"):
+        try:
+            further = contents.values(
+                contents.yaml_document(contents.front_matter(text) if name == CARD else text)
+            )
+        except ValueError:
+            return
+    else:
+        return
+    for place, hit in _in_values(further, name, known):
+        if not any(hit.text in other or other in hit.text for other in found):
+            yield place, hit
+
+
+def _in_lines(lines: Sequence[str], known: Known) -> Iterator[tuple[str, Hit]]:
+    yield from _plainly(list(_lines(lines)), known)
+
+
+def _lines(lines: Iterable[str]) -> Iterator[Entry]:
+    return enumerate(lines, 1)
+
+
+def _in_values(values: Iterable[Value], name: str, known: Known) -> Iterator[tuple[str, Hit]]:
+    """Look at the values of a document, each with its key before it, as secrets are known by their key."""
+    entries: list[Entry] = []
+    paths = set()
+    for path, key, text, is_key in values:
+        entries.append((path, text if is_key or not key else f"{key}: {text}"))
+        is_name = key.endswith("name_or_path") and not is_key
+        if is_local_path(text) or (is_name and _LOCAL_NAME.search(text)):
+            mend = "set it to the model's Hub id, or delete the key" if is_name else NO_PATH
+            paths.add(_place(path))
+            yield _place(path), Hit("local path", 0, text, f"{mend}, in {name}")
+        elif not is_key and names_machine(key, text, known.names):
+            yield _place(path), Hit("name of this machine or its user", 0, text, f"delete the key, in {name}")
+    for place, hit in _plainly(entries, known):
+        if place not in paths or "path" not in hit.kind:
+            yield place, hit
+
+
+def _place(path: tuple[str, ...]) -> str:
+    """Keys as a reader would write them; one that is itself a leak is masked."""
+    return ".".join(
+        mask(part) if len(part) > 3 and (is_local_path(part) or any(find_secrets(part))) else part
+        for part in path
     )
 
 
-def scan(path: str, role: Role, content: bytes, *, known: Iterable[str] = ()) -> Iterator[Leak]:
-    """Scan one file, its own name included."""
-    seen: set[tuple[int | None, str]] = set()
-    for line, hit in _hits(path, role, content, known):
-        if (line, hit.text) not in seen:
-            seen.add((line, hit.text))
-            yield Leak(redact(path), line, hit.kind, mask(hit.text), hit.mend)
+def _plainly(entries: Sequence[Entry], known: Known) -> Iterator[tuple[str, Hit]]:
+    """Search text as it stands, then with disguises undone where that makes a difference."""
+    places = set()
+    for place, hit in _search(entries, "prose", known):
+        places.add(place.partition(", column")[0])
+        yield place, hit
+    undone = [(place, reading) for place, text in entries for reading in undisguise(text)]
+    encoded = [(place, plain) for place, text in entries if len(text) >= 40 for _, plain in decode_runs(text)]
+    for place, hit in _search(undone + encoded, "prose", known):
+        if (line := place.partition(", column")[0]) not in places:
+            yield line, hit._replace(kind=f"{hit.kind}, in disguise")
 
 
-def _hits(path: str, role: Role, content: bytes, known: Iterable[str]) -> Iterator[tuple[int | None, Hit]]:
-    yield from ((None, hit._replace(kind=f"{hit.kind} in the file's name")) for hit in find_secrets(path))
-    for secret in known:
-        if (start := content.find(secret.encode())) >= 0:
-            line = content.count(b"\n", 0, start) + 1
-            yield line, Hit("the very token that pushes", start, secret, "remove it and revoke the token")
-    if content.startswith(_PNG):
-        for text in _png_texts(content):
-            yield from ((None, hit) for _, hit in _in_lines(text, False))
-        return
-    if role in ("weights", "export") and not path.endswith((".json", ".xml")):
-        yield from ((None, hit) for _, hit in _in_lines(content.decode("latin-1"), False))
-        return
-    text = _decode(content)
-    vocabulary = role == "tokenizer" and not path.endswith(("config.json", ".jinja"))
-    yield from _in_lines(text, vocabulary)
-    if path.endswith((".json", ".yaml")) and not vocabulary:
-        yield from _in_values(text, PurePosixPath(path).name)
-
-
-def _in_lines(text: str, vocabulary: bool) -> Iterator[tuple[int, Hit]]:
-    for hit in find_secrets(text, vocabulary=vocabulary):
-        yield text.count("\n", 0, hit.start) + 1, hit
-
-
-def _in_values(text: str, name: str) -> Iterator[tuple[int, Hit]]:
-    """Look at the decoded values of JSON or YAML: escapes hide nothing, and a value is known to be whole."""
-    try:
-        values = list(_values(json.loads(text) if name.endswith(".json") else yaml.safe_load(text)))
-    except (ValueError, RecursionError, yaml.YAMLError):
-        return
-    for key, value in values:
-        spellings = (json.dumps(value, ensure_ascii=False), json.dumps(value), value)
-        start = max(0, *(text.find(spelling) for spelling in spellings))
-        line = text.count("\n", 0, start) + 1
-        for hit in find_secrets(f"{key}: {value}" if key else value):
-            yield line, hit
-        if is_local_path(value) or (key == "_name_or_path" and _LOCAL_NAME.search(value)):
-            mend = (
-                "set it to the model's Hub id, or delete the key"
-                if key == "_name_or_path"
-                else f"edit '{key}'"
-            )
-            yield line, Hit(f"local path in '{key}'", start, value, f"{mend} in {name}")
-        if key == "recipe" and "\n" in value:
-            yield from ((line, hit) for _, hit in _in_values(value, "recipe.yaml"))
-
-
-def _values(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (key, string) for every string below a node; items of a list have the list's key."""
-    if isinstance(node, str):
-        yield key, node
-    elif isinstance(node, dict):
-        for name, value in node.items():
-            yield from _values(value, str(name))
-    elif isinstance(node, list):
-        for item in node:
-            yield from _values(item, key)
-
-
-def _decode(content: bytes) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace")
-    return content.decode("utf-8", errors="replace")
-
-
-def _png_texts(content: bytes) -> Iterator[str]:
-    """The text of a PNG: tEXt, zTXt, iTXt, eXIf chunks (PNG specification, 11.3), and what follows IEND."""
-    at = len(_PNG)
-    while at + 8 <= len(content):
-        (length,) = struct.unpack(">I", content[at : at + 4])
-        kind, data = content[at + 4 : at + 8], content[at + 8 : at + 8 + length]
-        at += length + 12
-        if kind in (b"tEXt", b"eXIf"):
-            yield data.replace(b"\0", b": ").decode("latin-1")
-        elif kind == b"zTXt":
-            key, _, rest = data.partition(b"\0")
-            yield f"{key.decode('latin-1')}: {_inflate(rest[1:])}"
-        elif kind == b"iTXt":
-            key, _, rest = data.partition(b"\0")
-            compressed, rest = rest[:1] == b"\1", rest[2:]
-            value = rest.split(b"\0", 2)[-1]
-            text = _inflate(value) if compressed else value.decode("utf-8", "replace")
-            yield f"{key.decode('latin-1')}: {text}"
-        elif kind == b"IEND":
-            break
-    yield content[at:].decode("latin-1")
-
-
-def _inflate(data: bytes) -> str:
-    try:
-        return zlib.decompressobj().decompress(data, 1 << 20).decode("utf-8", "replace")
-    except zlib.error:
-        return ""
+def _search(entries: Sequence[Entry], strength: Strength, known: Known) -> Iterator[tuple[str, Hit]]:
+    """Search entries as one text, which is much faster than one by one."""
+    text = "\n".join(entry for _, entry in entries)
+    starts: list[int] = []
+    for hit in sorted(find_secrets(text, strength=strength, also=known.rules), key=lambda hit: hit.start):
+        starts = starts or list(accumulate((len(entry) + 1 for _, entry in entries), initial=0))
+        at = bisect_right(starts, hit.start) - 1
+        where = entries[at][0]
+        if isinstance(where, int):
+            yield f"line {where}, column {hit.start - starts[at] + 1}", hit
+        else:
+            yield _place(where), hit

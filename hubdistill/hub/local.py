@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from hubdistill.errors import PublishError
+from hubdistill.hub.contents import PRINTABLE
 from hubdistill.hub.files import Role, Selection, role_of
-from hubdistill.hub.leaks import refuse_leaks
+from hubdistill.hub.leaks import Known, refuse_leaks
 
 _CHUNK = 1 << 22
-_PRINTABLE = re.compile(rb"[\x20-\x7e\t\n]{12,}")
+_OVERLAP = 256
 _LARGEST_HEADER = 100_000_000
 """safetensors' own limit on its header, in bytes."""
 
@@ -68,7 +69,8 @@ def read_files(selection: Selection, *, message: str = "", known: Iterable[str] 
         except OSError as error:
             raise PublishError(f"cannot read {file}: {error.strerror or error}") from error
         texts.append((path, role, text))
-    refuse_leaks(texts, message=message, known=known)
+    folders = {file.parents[path.count("/")] for path, file in selection.files.items()}
+    refuse_leaks(texts, message=message, known=Known.of(known, folders))
     return files
 
 
@@ -82,7 +84,7 @@ def _read_large(path: str, file: Path) -> tuple[LocalFile, bytes]:
     """Hash a file that stays on disk, and return the text in it: a safetensors header, or printable runs."""
     size = file.stat().st_size
     sha1, sha256 = hashlib.sha1(b"blob %d\0" % size), hashlib.sha256()
-    text = bytearray()
+    text, rest = bytearray(), b""
     with file.open("rb") as stream:
         if path.endswith(".safetensors"):
             text += _safetensors_header(file, stream.read(8), size)
@@ -93,22 +95,32 @@ def _read_large(path: str, file: Path) -> tuple[LocalFile, bytes]:
             sha256.update(chunk)
             read += len(chunk)
             if not path.endswith(".safetensors"):
-                text += b"\n".join(_PRINTABLE.findall(chunk)) + b"\n"
+                # A run may go on in the next chunk, so its end is looked at twice.
+                text += b"\n".join(PRINTABLE.findall(rest + chunk)) + b"\n"
+                rest = chunk[-_OVERLAP:]
     if read != size:
         raise PublishError(f"{file} changed while it was read; push again when nothing writes to it")
     return LocalFile(path, file, size, sha1.hexdigest(), sha256.hexdigest()), bytes(text)
 
 
 def _safetensors_header(file: Path, start: bytes, size: int) -> bytes:
-    """The JSON header of a safetensors file: 8 bytes of length (little endian), then so much JSON."""
+    """The JSON header of a safetensors file: 8 bytes of length (little endian), then so much JSON.
+
+    The tensors it names fill the rest without a gap, as the format has it: nothing lies hidden between or
+    after them.
+    """
     length = int.from_bytes(start, "little") if len(start) == 8 else 0
     if 2 <= length <= min(_LARGEST_HEADER, size - 8):
         with file.open("rb") as stream:
             stream.seek(8)
             header = stream.read(length)
         try:
-            if isinstance(json.loads(header), dict):
+            tensors = dict(json.loads(header))
+            tensors.pop("__metadata__", None)
+            spans = sorted(tuple(tensor["data_offsets"]) for tensor in tensors.values())
+            ends = [(0, 0), *spans, (size - 8 - length,)]
+            if all(before[-1] == after[0] for before, after in pairwise(ends)):
                 return header
-        except ValueError:
+        except (ValueError, TypeError, KeyError):
             pass
     raise PublishError(f"{file} is not a safetensors file (its header cannot be read); save the model again")

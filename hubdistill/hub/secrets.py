@@ -1,8 +1,9 @@
-"""Secrets and private paths in text: what they look like, and how to speak of them without repeating them.
+"""Secrets and private paths in text: how to find them, and how to speak of them without repeating them.
 
-Two strengths. *Exact* rules know the form of a token (a prefix and a length) and run on everything, also
-on vocabularies. *Prose* rules (a sensitive key with a random-looking value, a path with somebody's name)
-run on text that people and programs write, not on vocabularies, whose entries look like anything.
+Three strengths. *Exact* rules know the form of a token (a prefix and a length) and run on everything, also on
+vocabularies, whose entries look like anything. *Binary* adds paths that give themselves away, for the text in
+binary files. *Prose* adds what needs a context (a sensitive key with a random-looking value, a folder that
+may be private), for text that people and programs write.
 """
 
 from __future__ import annotations
@@ -10,142 +11,106 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Literal
 
-_NEW_TOKEN = "revoke the token (it may be known by now) and remove it"
-_NO_PATH = "replace it by a Hub id, a file name or a relative path"
+from hubdistill.hub.secret_rules import BINARY, EXACT, NEW_TOKEN, PROSE, Hit, Rule
 
+Strength = Literal["exact", "binary", "prose"]
 
-class Hit(NamedTuple):
-    """Something found in a text: its kind, where it starts, and the text itself (never to be shown)."""
-
-    kind: str
-    start: int
-    text: str
-    mend: str
-
-
-@dataclass(frozen=True)
-class _Rule:
-    kind: str
-    pattern: re.Pattern[str]
-    mend: str
-
-
-def _token(kind: str, pattern: str) -> _Rule:
-    return _Rule(kind, re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})"), _NEW_TOKEN)
-
-
-def _glued(kind: str, pattern: str) -> _Rule:
-    """A token whose prefix is so telling that letters may stand before it, as in a percent-encoded URL."""
-    return _Rule(kind, re.compile(pattern), _NEW_TOKEN)
-
-
-EXACT: tuple[_Rule, ...] = (
-    _glued("Hugging Face token", r"hf_(?:oauth_|jwt_)[A-Za-z0-9._-]{20,}|(?:hf|api_org)_[A-Za-z0-9]{30,}"),
-    _glued("GitHub token", r"gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}"),
-    _token("GitLab token", r"glpat-[A-Za-z0-9_-]{20,}"),
-    _token("AWS access key", r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
-    _token("Google API key", r"AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9_-]{20,}"),
-    _token(
-        "OpenAI or Anthropic key",
-        r"sk-(?=[A-Za-z0-9_-]*[A-Z])(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{20,}",
-    ),
-    _token("Slack token", r"xox[abeprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{20,}"),
-    _token("Slack webhook", r"https://hooks\.slack\.com/services/[A-Za-z0-9/]{20,}"),
-    _token("Stripe key", r"[rs]k_(?:live|test)_[A-Za-z0-9]{20,}"),
-    _token("npm or PyPI token", r"npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}"),
-    _token("web token (JWT)", r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    _Rule(
-        "private key",
-        re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d"),
-        "replace the key (it may be known by now) and remove it",
-    ),
+_SENSITIVE_WORDS = (
+    "token",
+    "secret",
+    "passw",
+    "passphrase",
+    "pwd",
+    "credential",
+    "auth",
+    "webhook",
+    "key",
+    "pat",
 )
-
-_REST = r"[^\s\"'`<>|)\]},;]*"
-_SEPARATOR = r"(?:/|\\{1,2})"
-# What comes before a path: nothing, a quote, a blank, `=`; not the rest of a URL or of a longer path.
-_PATH_START = r"(?:(?<=file://)|(?<![A-Za-z0-9_.~/\\<-]))"
-PROSE: tuple[_Rule, ...] = (
-    _Rule(
-        "path in a home folder",
-        re.compile(rf"{_PATH_START}(?:/[\w.-]+){{0,3}}?/(?:home|Users)/[\w.@+-]+(?:/{_REST})?"),
-        _NO_PATH,
-    ),
-    _Rule(
-        "path in a home folder",
-        re.compile(rf"(?<![A-Za-z0-9])[A-Za-z]:{_SEPARATOR}Users{_SEPARATOR}[^\\/\s\"'`<>|]+[^\s\"'`<>|,;]*"),
-        _NO_PATH,
-    ),
-    _Rule(
-        "local path",
-        re.compile(
-            rf"{_PATH_START}/(?:root|tmp|var/tmp|var/folders|private/var|private/tmp|mnt|media|scratch|gpfs|lustre"
-            rf"|nfs|nobackup|workspace|kaggle/working|content/drive|dbfs)/[\w.@+-]{_REST}"
-        ),
-        _NO_PATH,
-    ),
-    _Rule(
-        "local path",
-        # Folders that machines often keep data in; with one more level, as /data/x may mean anything.
-        re.compile(
-            rf"{_PATH_START}/(?:opt|srv|work|data|storage|projects?|export|code|app|users|[Vv]olumes?)"
-            rf"/[\w.@+-]+/[\w.@+-]{_REST}"
-        ),
-        _NO_PATH,
-    ),
-    _Rule(
-        "local path",
-        re.compile(r"(?<![A-Za-z0-9])[A-Z]:\\{1,2}[\w.@+-]+(?:\\{1,2}[\w.@+ -]+)+"),
-        _NO_PATH,
-    ),
-    _Rule(
-        "local path",
-        re.compile(rf"(?<![A-Za-z0-9_])file://(?:localhost)?/(?!path/to/)[\w.@+-]{_REST}"),
-        _NO_PATH,
-    ),
-    _Rule(
-        "password in a URL",
-        re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'<>{}$]+:(?!pass(?:word|wd)?@|pwd@)[^\s/@\"'<>{}$]{3,}@"),
-        "change the password and remove it from the URL",
-    ),
-    _Rule(
-        "authorization header",
-        re.compile(
-            r"(?i)\b(?:bearer|authorization\W{1,4}(?:basic|token))\s+(?=[A-Za-z0-9._~+/=-]*[0-9])[A-Za-z0-9._~+/=-]{12,}"
-        ),
-        _NEW_TOKEN,
-    ),
+_SENSITIVE_ANCHORS = tuple(
+    spelling for word in _SENSITIVE_WORDS for spelling in (word, word.capitalize(), word.upper())
 )
-_SENSITIVE = re.compile(
-    r"(?i)(?P<key>[\w.-]{0,40}(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|account[_-]?key"
-    r"|private[_-]?key|credentials?|auth))[\"']?\s*(?:[:=]|=>)\s*[\"']?(?P<value>[^\s\"',;`)\]}>]{8,})"
+_ASSIGNED = re.compile(
+    r"(?:(?i:token|secret|passw(?:or)?d|passphrase|pwd|credentials?|auth|webhook|key(?:[_-]?id)?)|PAT)"
+    r"[\"']?[^\S\n]*(?:[:=]|=>)[^\S\n]*[\"']?(?P<value>[^\s\"',;`)\]}>]{8,})"
 )
-_PASSWORD_KEY = re.compile(r"(?i)passw|passphrase|secret")
+_KEY_START = re.compile(r"[\w.-]{0,40}$")
+# What makes a key more than that of a table; a plain `key` needs a longer value.
+_KEY_OF = re.compile(
+    r"(?i:api|access|account|private|secret|auth|encryption|signing|master|service|client|shared)[_-]?$|[A-Z0-9]_$"
+)
+_PASSWORD_KEY = re.compile(r"(?i)passw|passphrase|secret|pwd")
 _PLACEHOLDER = re.compile(r"^[<\[{%$]|\(|\*\*\*|\.\.\.|…|(?i:example|placeholder|your[_-]|xxxx|redacted)")
 _ABSOLUTE = re.compile(r"^(?:/[\w.@+~ -]+){2,}/?$|^[A-Za-z]:[\\/].|^\\\\[\w.-]+\\|^~[\w-]*/|^file://")
+_LONG_WORD = re.compile(r"(?<![\w+/.%-])[A-Za-z0-9+/_-]{32,256}(?![\w+/%-])")
+_LONGEST_URL = 256
+_PUBLIC = re.compile(r"(?:ssh-\w+ |://\S*|base64,)$")
+_DIGEST = re.compile(r"sha(?:256|384|512)-")
 
 
-def find_secrets(text: str, *, vocabulary: bool = False) -> Iterator[Hit]:
-    """Find what must not travel in a text.
+def find_secrets(text: str, *, strength: Strength = "prose", also: Sequence[Rule] = ()) -> Iterator[Hit]:
+    """Find what must not travel in a text; of hits that overlap, the first rule's.
 
     Args:
         text: a line or more.
-        vocabulary: the text lists tokens of a tokenizer; exact rules only.
+        strength: which rules to use; see the module.
+        also: further rules, for what is known by value.
     """
-    for rule in EXACT if vocabulary else (*EXACT, *PROSE):
-        for match in rule.pattern.finditer(text):
-            yield Hit(rule.kind, match.start(), match[0], rule.mend)
-    if vocabulary:
-        return
-    for match in _SENSITIVE.finditer(text):
-        shortest = 8 if _PASSWORD_KEY.search(match["key"]) else 16
-        if is_random(match["value"], shortest):
-            kind = f"value of '{match['key']}' that looks like a secret"
-            yield Hit(kind, match.start("value"), match["value"], _NEW_TOKEN)
+    rules = (*also, *EXACT, *{"exact": (), "binary": BINARY, "prose": PROSE}[strength])
+    taken: list[tuple[int, int]] = []
+    hits = [hit for rule in rules for hit in rule.find(text)]
+    if strength == "prose":
+        hits += [*_assigned(text), *_drawn(text)]
+    for hit in hits:
+        start, end = hit.start, hit.start + len(hit.text)
+        if not any(start < other_end and other < end for other, other_end in taken):
+            taken.append((start, end))
+            yield hit
+
+
+def _assigned(text: str) -> Iterator[Hit]:
+    """Random-looking values of keys such as `password`, `HF_TOKEN` and `"client_secret"`."""
+    for anchor in _SENSITIVE_ANCHORS:
+        at = text.find(anchor)
+        while at >= 0:
+            if match := _ASSIGNED.match(text, at):
+                start = _KEY_START.search(text, max(0, at - 40), at)
+                before = start[0] if start else ""
+                key = f"{before}{text[at : at + len(anchor)]}"
+                shortest = 8 if _PASSWORD_KEY.search(key) else 16
+                if anchor.lower() == "key" and not _KEY_OF.search(before):
+                    shortest = 0 if before else 32
+                if shortest and is_random(match["value"], shortest):
+                    kind = f"value of '{key}' that looks like a secret"
+                    yield Hit(kind, match.start("value"), match["value"], NEW_TOKEN)
+            at = text.find(anchor, at + 1)
+
+
+def _drawn(text: str) -> Iterator[Hit]:
+    """Words that nobody wrote: long, with capitals, small letters and digits thoroughly mixed.
+
+    Letters and digits drawn at random change their class (capital, small, digit) after 62 % of the
+    characters, names in camel case much more seldom. Words in URLs are left alone: those name documents.
+    """
+    for match in _LONG_WORD.finditer(text):
+        word = match[0]
+        classes = "".join(
+            "A" if c.isupper() else "a" if c.islower() else "0" if c.isdigit() else " " for c in word
+        )
+        if min(map(classes.count, "Aa")) < 3 or classes.count("0") < 2 or _PLACEHOLDER.search(word):
+            continue
+        parts = classes.split()
+        changes = sum(a != b for part in parts for a, b in pairwise(part))
+        if changes < 0.4 * len(word) or len(word) < 8 * len(parts):
+            continue
+        if not _DIGEST.match(word) and not _PUBLIC.search(
+            text, max(0, match.start() - _LONGEST_URL), match.start()
+        ):
+            yield Hit("word that looks drawn at random, as keys are", match.start(), word, NEW_TOKEN)
 
 
 def is_random(value: str, shortest: int = 16) -> bool:
@@ -168,12 +133,16 @@ def is_local_path(value: str) -> bool:
     return bool(_ABSOLUTE.match(value))
 
 
+_ROOT = re.compile(
+    r"(?:file://)?(?:/[a-zA-Z]{1,12}/|[A-Za-z]:[\\/]+(?:Users[\\/]+)?|\\\\|~|[a-z0-9]{2,6}:/+)"
+)
+
+
 def mask(text: str) -> str:
-    """Show enough to find it, too little to use it."""
-    if "/" in text or "\\" in text:
-        parts = re.split(r"([/\\]+)", text)
-        return "".join(parts[:4]) + "…" if len(parts) > 4 else f"{text[:4]}…"
-    return f"{text[:4]}… ({len(text)} characters)"
+    """Show enough to find it, too little to use it: the first folder of a path, or a few characters."""
+    if root := _ROOT.match(text):
+        return f"{root[0]}…"
+    return f"{text[: min(4, len(text) // 4)]}… ({len(text)} characters)"
 
 
 _IN_URL = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']+")
@@ -184,5 +153,6 @@ def redact(message: str, *known: str | None) -> str:
     for token in filter(None, known):
         message = message.replace(token, "***")
     for rule in EXACT:
-        message = rule.pattern.sub("***", message)
+        if any(anchor in message for anchor in rule.anchors):
+            message = rule.pattern.sub("***", message)
     return _IN_URL.sub(r"\1", message)

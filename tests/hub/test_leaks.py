@@ -13,11 +13,10 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from hub.model_folder import CARD, WRITE, png, safetensors
+from hub.model_folder import CARD, WRITE, png, push, safetensors
 from huggingface_hub import HfApi
 
 from hubdistill.errors import LeakError
-from hubdistill.hub import push
 from hubdistill.hub.files import select
 from hubdistill.hub.leaks import scan
 from hubdistill.hub.local import read_files
@@ -125,8 +124,8 @@ def test_what_is_innocent_is_left_alone(innocent: str) -> None:
 
 
 def test_vocabularies_are_searched_for_exact_tokens_only() -> None:
-    assert not list(find_secrets(PATHS["home"] + " password=Xy12345678", vocabulary=True))
-    assert [hit.text for hit in find_secrets(f"##{HF}\n", vocabulary=True)] == [HF]
+    assert not list(find_secrets(PATHS["home"] + " password=Xy12345678", strength="exact"))
+    assert [hit.text for hit in find_secrets(f"##{HF}\n", strength="exact")] == [HF]
 
 
 def as_json(value: str, key: str = "note") -> bytes:
@@ -264,17 +263,20 @@ def test_secrets_in_what_stays_behind_stay_behind(model: Path, hub: LocalHub, re
         assert HF.encode() not in httpx2.get(f"{api.endpoint}/{repo_id}/resolve/main/{path}").content
 
 
+NO_PATH = "replace it by a Hub id, a file name or a relative path"
+
+
 def test_message_names_file_line_kind_and_remedy(model: Path) -> None:
     (model / "README.md").write_text(f"{CARD}{HF}\n\nin {PATHS['home']}\n")
     with pytest.raises(LeakError) as refused:
         read_files(select(model))
     lines = len(CARD.splitlines())
     assert str(refused.value).splitlines() == [
-        "nothing was sent: 2 places would publish a secret or a private path",
-        f"  README.md:{lines + 1}: Hugging Face token ({HF[:4]}… (37 characters)); "
+        "nothing was sent: 2 places in 1 file would publish a secret or a private path",
+        "  README.md",
+        f"    line {lines + 1}, column 1: Hugging Face token ({HF[:4]}… (37 characters)); "
         "revoke the token (it may be known by now) and remove it",
-        f"  README.md:{lines + 3}: path in a home folder (/home/…); replace it by a Hub id, a file name or a "
-        "relative path",
+        f"    line {lines + 3}, column 4: path in a home folder (/home/…); {NO_PATH}",
     ]
 
 
@@ -285,14 +287,38 @@ def test_commit_message_is_scanned(model: Path, hub: LocalHub, repo_id: str) -> 
 
 def test_the_very_token_that_pushes_is_found_whatever_its_form(model: Path) -> None:
     (model / "vocab.txt").write_text("[PAD]\nshort-one\n")
-    with pytest.raises(LeakError, match=r"vocab\.txt:2: the very token that pushes"):
+    with pytest.raises(LeakError, match=r"vocab\.txt\n    line 2, column 1: the very token that pushes"):
         read_files(select(model), known=("short-one",))
+
+
+def test_message_names_the_keys_that_lead_to_a_value(model: Path) -> None:
+    (model / "config.json").write_text(json.dumps({"a": [{"vocab_file": "/srv/nils"}], "/srv/nils": 1}))
+    (model / "tokenizer_config.json").write_text(json.dumps({"name_or_path": "runs/nils/x"}))
+    with pytest.raises(LeakError) as refused:
+        read_files(select(model))
+    assert str(refused.value).splitlines() == [
+        "nothing was sent: 3 places in 2 files would publish a secret or a private path",
+        "  config.json",
+        f"    /srv/…: local path (/srv/…); {NO_PATH}, in config.json",
+        f"    a.0.vocab_file: local path (/srv/…); {NO_PATH}, in config.json",
+        "  tokenizer_config.json",
+        "    name_or_path: local path (ru… (11 characters)); set it to the model's Hub id, or delete the "
+        "key, in tokenizer_config.json",
+    ]
 
 
 def test_many_leaks_are_counted(model: Path) -> None:
     (model / "README.md").write_text(CARD + "".join(f"/home/nils/{n}\n" for n in range(30)))
-    with pytest.raises(LeakError, match=r"30 places[\s\S]*and 10 more"):
+    (model / "figures").mkdir(exist_ok=True)
+    for n in range(20):
+        (model / f"figures/{n}.png").write_bytes(b"GIF89a")
+    with pytest.raises(LeakError) as refused:
         read_files(select(model))
+    message = str(refused.value)
+    assert "50 places in 21 files" in message
+    assert "    and 25 more in this file\n" in message
+    assert message.endswith("  and 9 more files")
+    assert len(message.splitlines()) < 40
 
 
 def test_broken_png_does_not_stop_the_scan() -> None:
