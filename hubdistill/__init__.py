@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hubdistill.callback import HubDistillCallback as HubDistillCallback
     from hubdistill.card import render_card as render_card
+    from hubdistill.card import render_family_card as render_family_card
     from hubdistill.card import write_card as write_card
+    from hubdistill.card import write_family_card as write_family_card
     from hubdistill.errors import HubDistillError as HubDistillError
     from hubdistill.hub import PushOutcome as PushOutcome
     from hubdistill.hub import check_loads_back as check_loads_back
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from hubdistill.report import DistillationReport as DistillationReport
     from hubdistill.report import load_report as load_report
     from hubdistill.report_comparison import compare_reports as compare_reports
+    from hubdistill.verification.outcome import Verification as Verification
+    from hubdistill.verification.verifying import verify as verify
 
 __version__ = "0.1.0"
 
@@ -37,6 +41,7 @@ _HOME = {
     "PushOutcome": "hubdistill.hub",
     "Recipe": "hubdistill.recipe",
     "Run": "hubdistill.pipeline",
+    "Verification": "hubdistill.verification.outcome",
     "check_loads_back": "hubdistill.hub",
     "compare_reports": "hubdistill.report_comparison",
     "evaluate_models": "hubdistill.model_evaluation",
@@ -45,7 +50,10 @@ _HOME = {
     "preflight": "hubdistill.hub",
     "push": "hubdistill.hub",
     "render_card": "hubdistill.card",
+    "render_family_card": "hubdistill.card",
+    "verify": "hubdistill.verification.verifying",
     "write_card": "hubdistill.card",
+    "write_family_card": "hubdistill.card",
 }
 """Public name -> module that defines it."""
 

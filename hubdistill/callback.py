@@ -66,10 +66,12 @@ class HubDistillCallback(TrainerCallback):
         layers: the teacher's layers that the student keeps, counted from 0, for the card.
         evaluation: what to measure at the end.
         card: what you say on the card.
-        private: create the repository as private.
+        private: create the repository as private, or (False) public.
         create_pr: open a pull request instead of committing to the branch.
         revision: branch to commit to.
         tag: tag the published commit.
+        collection: title or slug of a collection that the model goes into; a title that there is none of is
+            made.
         gates: conditions on the report, such as `spearman_cosine@stsb-test >= 0.95*teacher` or
             `no_regression`; unless all are met, the model is not pushed. See `hubdistill.conditions`.
         token: Hub token; `args.hub_token`, HF_TOKEN or the one of `hf auth login` when left out.
@@ -97,10 +99,11 @@ class HubDistillCallback(TrainerCallback):
         layers: Sequence[int] | None = None,
         evaluation: recipe.Evaluation | None = None,
         card: recipe.Card | None = None,
-        private: bool = False,
+        private: bool | None = None,
         create_pr: bool = False,
         revision: str | None = None,
         tag: str | None = None,
+        collection: str | None = None,
         gates: Sequence[str] = (),
         token: str | None = None,
         push: bool = True,
@@ -113,6 +116,7 @@ class HubDistillCallback(TrainerCallback):
         self.owner = card or recipe.Card()
         self.destination: dict[str, Any] = {"private": private, "create_pr": create_pr, "revision": revision}
         self.tag = tag
+        self.collection = collection
         self.gates = tuple(gates)
         self.token = token
         self.push = push
@@ -131,12 +135,14 @@ class HubDistillCallback(TrainerCallback):
         self.token = self.token or args.hub_token
         if self.push and state.is_world_process_zero:
             check_gates(self.gates, self.evaluation)
-            preflight(self.repo_id, token=self.token, tag=self.tag, **self.destination)
+            preflight(
+                self.repo_id, token=self.token, tag=self.tag, collection=self.collection, **self.destination
+            )
         check_sets(self.evaluation, Path(), seed=args.seed)
         check_held_out(self.evaluation, HeldOut(self.held_out), seed=args.seed)
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
         self.owner = settle_owner(self.owner, self.teacher)
-        check_owner(self.owner)
+        check_owner(self.owner, {self.teacher.name: self.teacher.license})
         monitored = self.held_out[:MONITORED_TEXTS]
         vectors = np.asarray(self.teacher.model.encode(monitored, prompt=self.teacher.prompt))
         if vectors.shape[1] != model.get_embedding_dimension():
@@ -172,6 +178,7 @@ class HubDistillCallback(TrainerCallback):
                 self.repo_id,
                 token=self.token,
                 commit_message=f"Training in progress, step {state.global_step}",
+                load_back=False,
                 **self.destination,
             )
 
@@ -213,6 +220,7 @@ class HubDistillCallback(TrainerCallback):
                     self.repo_id,
                     token=self.token,
                     tag=self.tag,
+                    collection=self.collection,
                     gates=self.gates,
                     **self.destination,
                 )
@@ -246,6 +254,7 @@ class HubDistillCallback(TrainerCallback):
             best_step=state.best_global_step,
             seconds=time.perf_counter() - self.started,
             citations=tuple(text.strip() for text in citations.values()),
+            emissions=_emissions(model),
         )
 
     def _write_card(self, path: str, *args: Any, **kwargs: Any) -> None:
@@ -266,3 +275,12 @@ class HubDistillCallback(TrainerCallback):
                 f"---\n{yaml.safe_dump(metadata)}---\n\n# {name}\n\n"
                 f"A student of {self.teacher.name}, in training. Its card is written when training ends.\n",
             )
+
+
+def _emissions(model: SentenceTransformer) -> report.Emissions | None:
+    """What codecarbon found, where the Trainer has its callback."""
+    counted: Any = model.model_card_data.code_carbon_callback
+    if counted is None or counted.tracker is None or counted.tracker._start_time is None:
+        return None
+    found = model.model_card_data.get_codecarbon_data()["co2_eq_emissions"]
+    return report.Emissions(grams=found["emissions"], kilowatt_hours=found["energy_consumed"])

@@ -9,6 +9,7 @@ so every step can be called on its own and a killed run goes on where it was:
         work/<student>/          checkpoints, distilled.json once the student is done, and the held-out texts
                                  on which it agrees least with the teacher
         students/<student>/      what is published: model, report.json, figures, README.md, recipe.yaml
+        family/                  one card for all students, where there are several
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from typing import TYPE_CHECKING
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import atomic, corpus, report, training
-from hubdistill.card import check_owner, write_card
+from hubdistill.card import check_owner, write_card, write_family_card
+from hubdistill.disk_needs import disk_needed
 from hubdistill.distilling import (
     HELD_OUT_TEXTS,
     Distiller,
@@ -39,6 +41,7 @@ from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.held_out import HeldOut, of_corpus
+from hubdistill.free_space import refuse_full
 from hubdistill.gate_check import check_gates
 from hubdistill.hub import PushOutcome, preflight, push
 from hubdistill.hub.gates import refuse_unmet
@@ -129,11 +132,14 @@ class Run:
         Raises:
             HubDistillError: the first thing that stands in the way, in words that mend it.
         """
+        starts, origins = {}, {self.teacher.name: self.teacher.license}
         for index, student in enumerate(self.recipe.students):
             check_student(self.recipe, self.teacher, index, student)
             if isinstance(student, ModelStudent):
                 start = load_start(self.recipe, self.teacher, index, student)
                 check_start(self.recipe, self.teacher, start, student.name)
+                starts[student.name] = start.model
+                origins[start.name] = start.license
             if isinstance(student, LayerStudent | ModelStudent):
                 training.training_arguments(
                     self.recipe.training_of(student),
@@ -143,9 +149,17 @@ class Run:
                     device=self.teacher.model.device,
                     bf16=training.trains_in_bf16(self.teacher.model),
                 )
+        needed = disk_needed(
+            self.recipe,
+            self.teacher.model,
+            starts=starts,
+            cached_bytes=sum(file.stat().st_size for file in self._cache_folder.glob("*.vectors")),
+            made=[name for name in self._names() if self._find(name)],
+        )
+        refuse_full(self.folder, needed, TrainingError, otherwise=", take fewer texts, or set `output`")
         check_sets(self.recipe.evaluation, self.recipe.folder, seed=self.recipe.seed)
         check_gates(self.recipe.publish.gates, self.recipe.evaluation)
-        check_owner(settle_owner(self.recipe.card, self.teacher))
+        check_owner(settle_owner(self.recipe.card, self.teacher), origins)
         if find_spec("matplotlib") is None:
             raise MissingExtraError("figures", "Drawing the card's figures")
         if self.recipe.card.template and not (self.recipe.folder / self.recipe.card.template).is_file():
@@ -159,6 +173,7 @@ class Run:
                     revision=self.recipe.publish.revision,
                     create_pr=self.recipe.publish.create_pr,
                     tag=self.recipe.publish.tag,
+                    collection=self.recipe.publish.collection,
                 )
 
     def repo_id(self, name: str) -> str:
@@ -211,19 +226,25 @@ class Run:
         )
 
     def write_cards(self) -> list[Path]:
-        """Draw the figures and write README.md in each student's folder."""
+        """Draw the figures and write README.md in each student's folder; several get one together as well."""
         if not processes().is_main_process:
             return []
         template = self.recipe.card.template
         namespace = self.recipe.publish.namespace
-        return [
+        repo_ids = {name: f"{namespace}/{name}" for name in self._names()} if namespace else {}
+        cards = [
             write_card(
                 self.student_folder(name),
-                repo_id=f"{namespace}/{name}" if namespace else None,
+                repo_id=repo_ids.get(name),
                 template=self.recipe.folder / template if template else None,
             )
             for name in self._names()
         ]
+        if len(cards) > 1:
+            folders = [card.parent for card in cards]
+            family = self.folder / "family"
+            cards.append(write_family_card(folders, family, name=self.recipe.name, repo_ids=repo_ids))
+        return cards
 
     def push(self, *, token: str | None = None, dry_run: bool = False) -> list[PushOutcome]:
         """Publish every student, each in one commit; none of them unless all meet the recipe's gates."""
@@ -243,6 +264,8 @@ class Run:
                 create_pr=settings.create_pr,
                 revision=settings.revision,
                 tag=settings.tag,
+                collection=settings.collection,
+                collection_note=settings.collection_note,
                 commit_message=settings.commit_message,
                 gates=settings.gates,
             )

@@ -400,6 +400,9 @@ class Card(Settings):
 
     license: str | None = None
     """A licence id of the Hub; the teacher's declared licence when left out."""
+    license_note: str | None = None
+    """Printed beside the licence; says what allows it where the teacher's own does not, such as a grant from
+    its author."""
     language: tuple[str, ...] = ()
     """ISO 639 codes of the languages the students are meant for."""
     title: str | None = None
@@ -423,11 +426,16 @@ class Publish(Settings):
 
     namespace: str | None = None
     """Your user or organisation on the Hub; each student goes to namespace/name."""
-    private: bool = False
+    private: bool | None = None
+    """Whether a repository that is made is private; by default as the namespace has it."""
     revision: GitName | None = None
     """Branch to commit to; made from main when it is missing."""
     create_pr: bool = False
     tag: GitName | None = None
+    collection: str | None = None
+    """Title or slug of the collection that all students go into; a title that there is none of is made."""
+    collection_note: Annotated[str, Field(max_length=500)] | None = None
+    """Stands beside each student in the collection."""
     commit_message: str | None = None
     gates: tuple[Gate, ...] = ()
     """Conditions on each student's report; one that does not meet all of them is not pushed."""

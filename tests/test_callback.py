@@ -8,11 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import HfApi, constants
+from sentence_transformers import SentenceTransformer
 
+from hubdistill.callback import _emissions
 from hubdistill.localhub import Account, LocalHub
+from hubdistill.report import Emissions
 
 SCRIPT = """
 import sys
@@ -143,3 +147,13 @@ def test_what_would_fail_at_the_end_fails_before_the_first_step(
     assert done.returncode != 0
     assert message in done.stderr.splitlines()[-1]
     assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_emissions_are_those_that_the_trainers_callback_counted(tiny_teacher: SentenceTransformer) -> None:
+    assert _emissions(tiny_teacher) is None
+    found = SimpleNamespace(
+        emissions=0.0125, energy_consumed=0.031, on_cloud="N", cpu_model="x", ram_total_size=1, gpu_model=None
+    )
+    tracker = SimpleNamespace(_start_time=1.0, _prepare_emissions_data=lambda: found)
+    tiny_teacher.model_card_data.code_carbon_callback = SimpleNamespace(tracker=tracker)
+    assert _emissions(tiny_teacher) == Emissions(grams=12.5, kilowatt_hours=0.031)

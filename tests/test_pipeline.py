@@ -78,7 +78,8 @@ def test_a_recipe_becomes_published_students_that_load_back(
     assert f"layers {kept[0]}, {kept[1]} of the teacher's 4" in (reports["tiny-2"].training.selection or "")
     assert reports["tiny-2"].training.teacher_seconds > 0
     assert reports["tiny-static"].models["tiny-static"].architecture.kind == "static"
-    assert [path.name for path in cards] == ["README.md", "README.md"]
+    assert [card.parent.name for card in cards] == ["tiny-2", "tiny-static", "family"]
+    assert "tiny-2" in cards[-1].read_text(encoding="utf-8")
     for student in made:
         model = SentenceTransformer(str(student.folder), device="cpu")
         assert model.encode(["this is a text"]).shape == (1, 32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +18,12 @@ from hubdistill.cli.evaluate import evaluate
 from hubdistill.cli.init import init
 from hubdistill.cli.localhub import localhub
 from hubdistill.cli.logs import set_up_logs
+from hubdistill.cli.output import formatted
+from hubdistill.cli.preview import preview
 from hubdistill.cli.push import push
 from hubdistill.cli.report import report
 from hubdistill.cli.run import run
+from hubdistill.cli.verify import verify
 
 app = typer.Typer(
     cls=ErrorsExplained,
@@ -49,11 +54,14 @@ def options(
     set_up_logs(verbose=verbose)
 
 
-for command in (run, embed, distill, evaluate, card, push, init, localhub, demo):
-    app.command()(command)
+for command in (run, embed, distill, evaluate, card, preview, push, verify, init, localhub, demo):
+    app.command()(formatted(command))
 app.add_typer(report, name="report")
 
 
 def main() -> None:
-    """Run the command line. The console scripts `hubdistill` and `hf-distill` call this."""
-    app()
+    """Run the command line. The console scripts `hubdistill` and `hf-distill` call this.
+
+    The latter is what the extension of `hf` runs, so it goes by the name that people type there.
+    """
+    app(prog_name="hf distill" if Path(sys.argv[0]).stem == "hf-distill" else None)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink, Table
 
 
 def card(
     source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RECIPE|FOLDER", help="A recipe, or a folder with report.json.", show_default=False
+        Path | None,
+        typer.Argument(metavar="RECIPE|FOLDER", help="A recipe, or a model's folder.", show_default=False),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="A report of the FOLDER's model that lies elsewhere; a copy goes into it.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     template: Annotated[
         Path | None,
         typer.Option(
@@ -27,30 +34,60 @@ def card(
         str | None,
         typer.Option(help="Write the card for this repository. For a FOLDER.", show_default=False),
     ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Take the place of a README.md that hubdistill did not write; that one is kept beside it.",
+        ),
+    ] = False,
+    variables: Annotated[
+        bool, typer.Option("--variables", help="Show the blocks and variables of our templates, and end.")
+    ] = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Write README.md and its figures from report.json. Holds no model, measures nothing.
+
+    For a FOLDER without a report the card says what the model's files say, with visible places for what is
+    missing; the exit code is then 1.
 
     \b
     Examples:
       hubdistill card recipe.yaml
       hubdistill card runs/family/students/student --repo-id my-name/student
       hubdistill card runs/family/students/student --template my_card.md.j2
+      hubdistill card my-model --report evaluation/my-model/report.json
+      hubdistill card --variables
     """
-    sink = Sink(json=json, quiet=quiet)
+    if variables:
+        _show_variables(sink)
+        return
+    if source is None:
+        raise typer.BadParameter("name a recipe or a model's folder")
+    missing: Sequence[str] = ()
     if source.is_dir():
         from hubdistill.card import write_card
+        from hubdistill.card.without_report import write_card_without_report
         from hubdistill.hub.access import check_repo_id
+        from hubdistill.report import FILE_NAME
 
         if repo_id:
             check_repo_id(repo_id)
-        paths = [write_card(source, repo_id=repo_id, template=template)]
+        if report or (source / FILE_NAME).exists():
+            paths = [write_card(source, repo_id=repo_id, template=template, report_file=report, force=force)]
+        elif template:
+            raise typer.BadParameter(
+                f"--template needs a report, and {source} has none; measure it with `hubdistill evaluate`"
+            )
+        else:
+            made = write_card_without_report(source, repo_id=repo_id, force=force)
+            paths, missing = [made.path], made.missing
     elif not source.exists():
         raise typer.BadParameter(f"there is neither a recipe nor a folder {source}")
-    elif template or repo_id:
+    elif template or repo_id or report or force:
         raise typer.BadParameter(
-            "--template and --repo-id go with a FOLDER; "
+            "--report, --template, --repo-id and --force go with a FOLDER; "
             "in a recipe they are card.template and publish.namespace"
         )
     else:
@@ -59,3 +96,27 @@ def card(
 
         paths = Run(load_recipe(source)).write_cards()
     sink.show([str(path) for path in paths], human=["\n".join(map(str, paths))], quiet=paths)
+    if missing:
+        typer.echo(
+            "\n".join(["The card is incomplete. Missing:", *(f"- {line}" for line in missing)]), err=True
+        )
+        raise typer.Exit(1)
+
+
+def _show_variables(sink: Sink) -> None:
+    from hubdistill.card.variables import FILTERS, template_contexts
+
+    contexts = template_contexts()
+    human: list[object] = []
+    for one in contexts:
+        human += [
+            f'{{% extends "{one.template}" %}}',
+            f"Blocks to override: {', '.join(one.blocks)}.",
+            Table(("Variable", "Type", "What it is"), [(v.name, v.type, v.about) for v in one.variables]),
+        ]
+    human.append(Table(("Filter", "What it makes"), list(FILTERS.items())))
+    sink.show(
+        {"templates": [asdict(one) for one in contexts], "filters": FILTERS},
+        human=human,
+        quiet=[variable.name for one in contexts for variable in one.variables],
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubdistill.cli.localhub import environment_lines
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink
 
 if TYPE_CHECKING:
     from hubdistill.demo import Demonstration
@@ -21,8 +21,8 @@ def demo(
     serve: Annotated[
         bool, typer.Option("--serve", help="Keep the local Hub running at the end, until Ctrl-C.")
     ] = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Show the whole way, on this machine alone.
 
@@ -34,7 +34,6 @@ def demo(
       hubdistill demo
       hubdistill demo --serve
     """
-    sink = Sink(json=json, quiet=quiet)
     from hubdistill.demo import demonstrate
 
     with demonstrate(folder) as shown:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hubdistill.cli.options import Device, RecipePath, prepare
-from hubdistill.cli.output import Json, Quiet, Sink, Table
+from hubdistill.cli.output import Sink, Table
 
 
-def distill(recipe: RecipePath, device: Device = None, json: Json = False, quiet: Quiet = False) -> None:
+def distill(recipe: RecipePath, device: Device = None, *, sink: Sink) -> None:
     """Make the students, after the teacher pass.
 
     A student that is there and whose settings have not changed is kept; an interrupted training goes
@@ -16,7 +16,6 @@ def distill(recipe: RecipePath, device: Device = None, json: Json = False, quiet
     Example:
       hubdistill distill recipe.yaml
     """
-    sink = Sink(json=json, quiet=quiet)
     job = prepare(recipe, device)
     job.embed()
     students = job.distill()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hubdistill.cli.options import Device, RecipePath, prepare
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink
 
 
-def embed(recipe: RecipePath, device: Device = None, json: Json = False, quiet: Quiet = False) -> None:
+def embed(recipe: RecipePath, device: Device = None, *, sink: Sink) -> None:
     """Embed the corpus with the teacher, once for all students.
 
     Vectors are kept in a cache; only texts that are new to it are embedded.
@@ -15,7 +15,6 @@ def embed(recipe: RecipePath, device: Device = None, json: Json = False, quiet: 
     Example:
       hubdistill embed recipe.yaml
     """
-    sink = Sink(json=json, quiet=quiet)
     done = prepare(recipe, device).embed()
     sink.show(
         {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hubdistill.cli.options import Device, prepare
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink
 
 if TYPE_CHECKING:
     from hubdistill.recipe import Evaluation
@@ -83,8 +83,8 @@ def evaluate(
         bool, typer.Option("--trust-remote-code", help="Run the models' own Python code.")
     ] = False,
     device: Device = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Measure students and teacher side by side.
 
@@ -98,7 +98,6 @@ def evaluate(
       hubdistill evaluate runs/a/students/* org/model@v2 --teacher BAAI/bge-m3 \\
         --texts "texts/*.txt" --retrieval cranfield
     """
-    sink = Sink(json=json, quiet=quiet)
     if len(sources) == 1 and sources[0].endswith(_RECIPES):
         options = [teacher, texts, similarity, retrieval, settings, prompt, max_length, output, seed]
         if any(options) or no_speed or trust_remote_code:

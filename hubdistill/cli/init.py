@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hubdistill.atomic import write_text
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink
 from hubdistill.errors import RecipeError
 
 TEMPLATE = "recipe_template.yaml"
@@ -20,8 +20,8 @@ def init(
         Path, typer.Argument(help="Where to write the recipe; a folder gets recipe.yaml.")
     ] = Path("recipe.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a recipe that is already there.")] = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Write a recipe to begin with, every part of it explained.
 
@@ -35,7 +35,7 @@ def init(
         raise RecipeError(f"{path} is already there; --force replaces it, or give another path")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, resources.files("hubdistill.cli").joinpath(TEMPLATE).read_text(encoding="utf-8"))
-    Sink(json=json, quiet=quiet).show(
+    sink.show(
         {"recipe": path},
         human=[
             f"{path} is a working recipe: adapt teacher, corpus and students.\n"

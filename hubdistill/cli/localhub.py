@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink
 
 if TYPE_CHECKING:
     from hubdistill.localhub import LocalHub
@@ -21,8 +21,8 @@ def localhub(
     token: Annotated[
         str, typer.Option(help="The user's token. It is no secret: the Hub answers this machine only.")
     ] = "hf_localhub_demo",
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Serve a small Hub on this machine.
 
@@ -34,7 +34,6 @@ def localhub(
       hubdistill localhub
       hubdistill localhub --folder ~/hub --port 8888
     """
-    sink = Sink(json=json, quiet=quiet)
     from hubdistill.localhub import Account, serve
 
     def announce(hub: LocalHub) -> None:

@@ -50,6 +50,7 @@ def set_up_logs(*, verbose: bool) -> None:
 
 
 def only_warnings() -> None:
-    """Leave out hubdistill's remarks on the way, for --quiet and --json."""
+    """Leave out hubdistill's remarks on the way and all progress bars, for --quiet and --json."""
     logging.getLogger("hubdistill").setLevel(logging.WARNING)
     os.environ["HUBDISTILL_PROGRESS"] = "0"
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

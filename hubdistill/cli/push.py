@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hubdistill.cli.options import Token
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink
 from hubdistill.conditions import parse_condition
 from hubdistill.git_names import describe_refusal, is_git_name
 
@@ -20,8 +20,13 @@ def push(
         str, typer.Option(metavar="NAMESPACE/NAME", help="The repository on the Hub.", show_default=False)
     ],
     private: Annotated[
-        bool, typer.Option("--private", help="Make the repository private if it is created.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--private/--no-private",
+            help="Whether the repository is private if it is created; else the namespace's default holds.",
+            show_default=False,
+        ),
+    ] = None,
     create_pr: Annotated[
         bool, typer.Option("--create-pr", help="Open a pull request instead of committing.")
     ] = False,
@@ -32,7 +37,21 @@ def push(
         str | None,
         typer.Option(help="Summary of the commit; written for you when left out.", show_default=False),
     ] = None,
+    commit_description: Annotated[
+        str | None, typer.Option(help="What the commit says below its summary.", show_default=False)
+    ] = None,
     tag: Annotated[str | None, typer.Option(help="Tag the commit.", show_default=False)] = None,
+    collection: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TITLE|SLUG",
+            help="Put the model into this collection; a title that you have none of is made.",
+            show_default=False,
+        ),
+    ] = None,
+    collection_note: Annotated[
+        str | None, typer.Option(help="Stands beside the model in the collection.", show_default=False)
+    ] = None,
     gate: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,16 +72,31 @@ def push(
         typer.Option(metavar="PATTERN", help="Leave out files that match; repeat it.", show_default=False),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything and say what would be pushed.")
+        bool,
+        typer.Option("--dry-run", help="Check everything, and say what would be pushed and change."),
+    ] = False,
+    load_back: Annotated[
+        bool,
+        typer.Option(
+            "--load-back/--no-load-back",
+            help="Load the pushed model from the Hub and compare its vectors with the folder's.",
+        ),
+    ] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what was edited on the Hub's card by the folder's.")
     ] = False,
     token: Token = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Publish a model folder in one commit.
 
     Model, tokenizer, card, figures and report travel, nothing else in the folder does. Where
-    nothing has changed, no commit is made.
+    nothing has changed, no commit is made. A model that changed is loaded back from the Hub at
+    the end, with an empty cache: its vectors must be those of the folder's.
+
+    The token is that of HF_TOKEN, `hf auth login` or a trusted publisher (HF_OIDC_RESOURCE), the
+    Hub that of HF_ENDPOINT.
 
     \b
     Examples:
@@ -70,11 +104,13 @@ def push(
       hubdistill push runs/family/students/student --repo-id my-org/student --private --tag v1.0
       hubdistill push runs/family/students/student --repo-id my-org/student --create-pr --json
       hubdistill push FOLDER --repo-id my-org/student --gate "speedup >= 2" --gate no_regression
+      hubdistill push FOLDER --repo-id my-org/student --collection "Small models"
       hubdistill push FOLDER --repo-id my-org/student --exclude "onnx/*" --dry-run
     """
-    sink = Sink(json=json, quiet=quiet)
     if revision and create_pr:
         raise typer.BadParameter("--create-pr opens its own branch; leave out --revision")
+    if collection_note and not collection:
+        raise typer.BadParameter("--collection-note stands in a collection; name it with --collection")
     for option, name in (("--revision", revision), ("--tag", tag)):
         if name and not is_git_name(name):
             raise typer.BadParameter(f"{option}: {describe_refusal(name)}")
@@ -93,11 +129,16 @@ def push(
         create_pr=create_pr,
         revision=revision,
         commit_message=commit_message,
+        commit_description=commit_description,
         tag=tag,
+        collection=collection,
+        collection_note=collection_note,
         dry_run=dry_run,
         include=include or (),
         exclude=exclude or (),
         gates=gate or (),
+        load_back=load_back,
+        force=force,
         progress=logging.getLogger(__name__).info,
     )
     page = outcome.pull_request_url or outcome.commit_url or outcome.url

@@ -7,19 +7,20 @@ from typing import Annotated
 
 import typer
 
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink, formatted
 
 report = typer.Typer(help="Look at report.json.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @report.command()
+@formatted
 def show(
     source: Annotated[
         Path,
         typer.Argument(metavar="FOLDER|FILE", help="A report, or the folder with it.", show_default=False),
     ],
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Show what was measured: quality, agreement and cost, student beside teacher.
 
@@ -32,7 +33,6 @@ def show(
       hubdistill report show runs/family/students/student
       hubdistill report show report.json --json
     """
-    sink = Sink(json=json, quiet=quiet)
     from hubdistill.cli.report_sections import sections
     from hubdistill.report import load_report
 
@@ -41,6 +41,7 @@ def show(
 
 
 @report.command()
+@formatted
 def compare(
     before: Annotated[
         Path, typer.Argument(metavar="A", help="The older report or the baseline.", show_default=False)
@@ -52,16 +53,14 @@ def compare(
             "--all", help="Every measure: of teacher and siblings, of cut and quantized vectors, of slices."
         ),
     ] = False,
-    json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print only what is higher or lower, one a line.")
-    ] = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Compare two reports: what is higher or lower by more than chance, and which facts changed.
 
     A and B are report.json files or their folders. Students match each other whatever their
     names, and so do teachers. Where texts, revision, definition or machine differ, the two
-    values are not compared and the reason is given.
+    values are not compared and the reason is given. --quiet prints only what is higher or lower.
 
     \b
     Examples:
@@ -69,7 +68,6 @@ def compare(
       hubdistill report compare old.json new.json --all
       hubdistill report compare old.json new.json --json
     """
-    sink = Sink(json=json, quiet=quiet)
     from hubdistill.cli.report_differences import decided, difference_parts
     from hubdistill.report import load_report
     from hubdistill.report_comparison import compare_reports
@@ -84,7 +82,41 @@ def compare(
 
 
 @report.command()
-def schema() -> None:
+@formatted
+def summary(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER|FILE", help="A report, or the folder with it.", show_default=False),
+    ],
+    pushed: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What `hubdistill push --format json` printed: tells commit and gates, links the figures.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    sink: Sink,
+) -> None:
+    """Print the claim and the first figures as Markdown, for the summary of a CI job.
+
+    \b
+    Examples:
+      hubdistill report summary FOLDER >> "$GITHUB_STEP_SUMMARY"
+      hubdistill report summary FOLDER --pushed push.json
+    """
+    from hubdistill.cli.report_summary import report_summary
+    from hubdistill.report import load_report
+
+    found = load_report(source)
+    text = report_summary(found, pushed)
+    sink.show({"markdown": text}, human=[text], quiet=[found.student])
+
+
+@report.command()
+@formatted
+def schema(*, sink: Sink) -> None:
     """Print the JSON Schema of report.json.
 
     \b
@@ -93,4 +125,4 @@ def schema() -> None:
     """
     from hubdistill.report import report_schema
 
-    Sink(json=True).show(report_schema(), human=[])
+    sink.show(report_schema())

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hubdistill.cli.options import Device, RecipePath, Token, prepare
-from hubdistill.cli.output import Json, Quiet, Sink
+from hubdistill.cli.output import Sink
 
 
 def run(
@@ -16,8 +16,8 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     device: Device = None,
     token: Token = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    sink: Sink,
 ) -> None:
     """Distil, measure and describe every student.
 
@@ -30,7 +30,6 @@ def run(
       hubdistill run recipe.yaml --dry-run
       hubdistill run recipe.yaml --push
     """
-    sink = Sink(json=json, quiet=quiet)
     if dry_run:
         from hubdistill.cli.plan import plan
         from hubdistill.recipe_file import load_recipe

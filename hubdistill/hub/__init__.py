@@ -1,12 +1,13 @@
 """Publishing: one commit of a model, its card, figures and report.
 
-`push` takes a folder and makes a commit; it never computes a score and never imports torch. `preflight`
-finds out beforehand whether a push would be let in. `check_loads_back` loads what was published in a
-fresh process and compares its vectors with the local ones. Gates are conditions on the report without which
-nothing is pushed.
+`push` takes a folder and makes a commit; it never computes a score and never imports torch. Then it reads
+the commit back, loads the model from the Hub in a fresh process and compares its vectors with the local ones,
+which `check_loads_back` does alone. `preflight` finds out beforehand whether a push would be let in. Gates
+are conditions on the report without which nothing is pushed.
 """
 
 from hubdistill.hub.access import Preflight, preflight
+from hubdistill.hub.collection import Collection
 from hubdistill.hub.files import LeftOut
 from hubdistill.hub.gates import GateCheck, GateResult
 from hubdistill.hub.load_back import check_loads_back
@@ -15,6 +16,7 @@ from hubdistill.hub.plan import FilePlan
 from hubdistill.hub.publish import push
 
 __all__ = [
+    "Collection",
     "FilePlan",
     "GateCheck",
     "GateResult",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from httpx2 import ConnectError
 from huggingface_hub import HfApi, get_token, is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
@@ -15,7 +16,9 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 import hubdistill
 from hubdistill.errors import NoTokenError, NotYourRepositoryError, PublishError
 from hubdistill.git_names import describe_refusal, is_git_name
+from hubdistill.hub.collection import Collection, find_collection
 from hubdistill.hub.failures import NO_TOKEN, explained
+from hubdistill.hub.retry import Progress, patiently
 
 MAIN = "main"
 
@@ -31,6 +34,7 @@ class Preflight:
         namespaces: where this account may make repositories.
         exists: whether the repository is there.
         revision: the branch that a push goes to (`main` unless said otherwise).
+        collection: where the model is to be put.
     """
 
     repo_id: str
@@ -39,6 +43,7 @@ class Preflight:
     namespaces: tuple[str, ...]
     exists: bool
     revision: str
+    collection: Collection | None = None
 
     @property
     def url(self) -> str:
@@ -50,22 +55,26 @@ def preflight(
     repo_id: str,
     *,
     token: str | None = None,
-    private: bool = False,
+    private: bool | None = None,
     revision: str | None = None,
     create_pr: bool = False,
     tag: str | None = None,
+    collection: str | None = None,
     endpoint: str | None = None,
+    progress: Progress | None = None,
 ) -> Preflight:
     """Find out whether a push to a repository would be let in. Nothing is made, nothing is changed.
 
     Args:
         repo_id: namespace/name, or a name in the user's own namespace.
         token: a Hub token; by default the one of HF_TOKEN, `hf auth login` or a trusted publisher.
-        private: the repository is to be private.
+        private: the repository is to be private, or (False) public; the namespace's default when left out.
         revision: branch to push to.
         create_pr: the push is to open a pull request.
         tag: to be put on the commit.
+        collection: title or slug of the collection that the model goes into.
         endpoint: the Hub's address; HF_ENDPOINT by default.
+        progress: called with a short sentence when something has to be tried again.
 
     Raises:
         NoTokenError: no token, or one that the Hub does not know.
@@ -79,28 +88,51 @@ def preflight(
             raise PublishError(f"{option}: {describe_refusal(name)}")
     if create_pr and revision not in (None, MAIN):
         raise PublishError(f"--create-pr proposes changes to {MAIN}; leave out --revision {revision}")
+    if create_pr and collection:
+        raise PublishError("a pull request publishes nothing yet; leave out --collection until it is merged")
     api = client(token, endpoint)
     with explained(f"preflight of {repo_id}", endpoint=api.endpoint, token=secret(api)):
-        account = _account(api, repo_id)
-        user = str(account["name"]) if account else None
-        namespaces = _namespaces(account) if account else ()
-        if "/" not in repo_id:
-            if user is None:
-                raise PublishError(f"'{repo_id}' names no namespace; give namespace/name")
-            repo_id = f"{user}/{repo_id}"
-        if account:
-            _check_role(account, repo_id)
-        is_private = _visibility(api, repo_id)
-        if is_private is None:
-            _check_may_create(repo_id, user, namespaces)
-        elif not create_pr:
-            _check_may_write(api, repo_id, user, namespaces)
-        if private and is_private is False:
-            raise PublishError(
-                f"{repo_id} exists and is public; --private holds for new repositories only: make it private "
-                f"in its settings ({api.endpoint}/{repo_id}/settings), or leave out --private"
-            )
-    return Preflight(repo_id, api.endpoint, user, namespaces, is_private is not None, revision or MAIN)
+        return patiently(
+            lambda: _ask(api, repo_id, private, revision or MAIN, create_pr=create_pr, collection=collection),
+            progress or (lambda _: None),
+            # Nobody there, or no such name: rather HF_ENDPOINT than a moment's trouble.
+            unless=ConnectError,
+        )
+
+
+def _ask(
+    api: HfApi,
+    repo_id: str,
+    private: bool | None,
+    revision: str,
+    *,
+    create_pr: bool,
+    collection: str | None,
+) -> Preflight:
+    account = _account(api, repo_id)
+    user = str(account["name"]) if account else None
+    namespaces = _namespaces(account) if account else ()
+    if "/" not in repo_id:
+        if user is None:
+            raise PublishError(f"'{repo_id}' names no namespace; give namespace/name")
+        repo_id = f"{user}/{repo_id}"
+    if account:
+        _check_role(account, repo_id)
+    is_private = _visibility(api, repo_id)
+    if is_private is None:
+        _check_may_create(repo_id, user, namespaces)
+    elif not create_pr:
+        _check_may_write(api, repo_id, user, namespaces)
+    if private and is_private is False:
+        raise PublishError(
+            f"{repo_id} exists and is public; --private holds for new repositories only: make it private "
+            f"in its settings ({api.endpoint}/{repo_id}/settings), or leave out --private"
+        )
+    shelf = None
+    if collection is not None:
+        shelf = find_collection(api, collection, repo_id=repo_id, user=user, namespaces=namespaces)
+    exists = is_private is not None
+    return Preflight(repo_id, api.endpoint, user, namespaces, exists, revision, shelf)
 
 
 def client(token: str | None, endpoint: str | None) -> HfApi:

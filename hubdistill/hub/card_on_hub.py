@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from huggingface_hub import HfApi, get_session, hf_raise_for_status
 
+from hubdistill.card import render_card
 from hubdistill.card.keep import kept_sections, merge_kept
 from hubdistill.card.metadata import check_metadata
 from hubdistill.errors import CardError
+from hubdistill.figures import planned_figures
 from hubdistill.hub.access import authorization
+from hubdistill.hub.card_conflicts import words
 from hubdistill.hub.files import CARD
 from hubdistill.hub.local import LocalFile, from_bytes
 from hubdistill.hub.plan import read_content
+from hubdistill.report import DistillationReport
 
 
-def merge_card(local: LocalFile, on_hub: str) -> tuple[LocalFile, tuple[str, ...]]:
+def merge_card(local: LocalFile, on_hub: str, *, force: bool = False) -> tuple[LocalFile, tuple[str, ...]]:
     """Take the kept sections of the card on the Hub into the card that is pushed.
 
     The Hub's card is the one that people edit, so its text wins where both have one; a section that is
@@ -24,6 +29,7 @@ def merge_card(local: LocalFile, on_hub: str) -> tuple[LocalFile, tuple[str, ...
     Args:
         local: README.md of the folder.
         on_hub: README.md of the repository.
+        force: where both have a text, the folder's wins.
 
     Returns:
         The card to push, and a note for each section in which the Hub's text replaced another.
@@ -37,24 +43,21 @@ def merge_card(local: LocalFile, on_hub: str) -> tuple[LocalFile, tuple[str, ...
     except CardError as error:
         raise CardError(f"the card on the Hub: {error}; edit it there") from None
     ours = {section.name: section for section in kept_sections(card)}
+    apart = [
+        section
+        for section in theirs
+        if words(section) and section.name in ours and words(ours[section.name]) not in ("", words(section))
+    ]
     lines = on_hub.splitlines(keepends=True)
     for section in reversed(theirs):
-        if _words(section.text) == "":
+        if words(section) == "" or (force and section in apart):
             del lines[section.start : section.stop + 1]
     merged = merge_kept(card, "".join(lines))
-    notes = tuple(
-        f"kept section '{section.name}': the Hub's text stays, not the folder's; edit it on the Hub"
-        for section in theirs
-        if _words(section.text)
-        and section.name in ours
-        and _words(ours[section.name].text) not in ("", _words(section.text))
+    stays = (
+        "folder's text replaces the Hub's" if force else "Hub's text stays, which is newer than the folder's"
     )
+    notes = tuple(f"kept section '{section.name}': the {stays}" for section in apart)
     return from_bytes(CARD, merged.encode()), notes
-
-
-def _words(section: str) -> str:
-    """What stands between the two marker lines of a kept section."""
-    return "".join(section.splitlines(keepends=True)[1:-1]).strip()
 
 
 def read(card: LocalFile) -> str:
@@ -70,9 +73,37 @@ def read(card: LocalFile) -> str:
         raise CardError(f"{CARD} is not UTF-8 ({error}); write it with `hubdistill card`") from None
 
 
+def address_card(card: LocalFile, report: DistillationReport, repo_id: str) -> LocalFile:
+    """Give a card the id of its repository, if it was written without one.
+
+    Only a card that is just what the report and our template make is written anew: any other is its author's.
+    """
+    text, figures = read(card), planned_figures(report)
+    try:
+        if report.owner.template or text != render_card(report, previous=text, figures=figures):
+            return card
+        named = render_card(report, repo_id=repo_id, previous=text, figures=figures)
+    except CardError:
+        return card
+    return from_bytes(CARD, named.encode())
+
+
 def read_card(api: HfApi, repo_id: str, commit: str) -> str:
     """Read README.md of a commit."""
     return (read_content(api, repo_id, CARD, commit) or b"").decode("utf-8", errors="replace")
+
+
+def card_diff(on_hub: str, card: LocalFile) -> str:
+    """What a push would change in the card, as a unified diff."""
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in difflib.unified_diff(
+            on_hub.splitlines(keepends=True),
+            read(card).splitlines(keepends=True),
+            f"{CARD} on the Hub",
+            f"{CARD} to push",
+        )
+    )
 
 
 def refuse_invalid_card(card: LocalFile) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 
 from httpx2 import HTTPError
 from huggingface_hub.errors import (
@@ -23,6 +24,10 @@ from hubdistill.hub.secrets import redact
 NO_TOKEN = "log in with `hf auth login`, set HF_TOKEN, or pass --token; a token with write access is needed (https://huggingface.co/settings/tokens)"
 PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed a little later."""
+
+_SPENT_ADDRESS = frozenset({400, 403, 404, 410})
+"""What storage answers when an upload address has run out, or other bytes arrived than were announced. The
+next attempt asks for a new address, and sends only what is not stored."""
 
 _STATUS: dict[int, tuple[type[PublishError], str]] = {
     401: (NoTokenError, f"the token is not valid there; {NO_TOKEN}"),
@@ -56,9 +61,17 @@ def is_passing(error: BaseException) -> bool:
     """Whether a request failed in a way that says nothing about the request: network, overload."""
     if isinstance(error, HfHubHTTPError):
         return error.response.status_code in PASSING_STATUS
-    return isinstance(error, (HTTPError, ConnectionError, TimeoutError)) and not isinstance(
-        error, OfflineModeIsEnabled
-    )
+    if isinstance(error, RuntimeError) and (cause := error.__cause__):  # the client on an LFS upload
+        spent = isinstance(cause, HfHubHTTPError) and cause.response.status_code in _SPENT_ADDRESS
+        return spent or is_passing(cause)
+    # JSONDecodeError: an answer that was cut off on the way.
+    passing = (HTTPError, ConnectionError, TimeoutError, JSONDecodeError)
+    return isinstance(error, passing) and not isinstance(error, OfflineModeIsEnabled)
+
+
+def is_stale(error: BaseException) -> bool:
+    """Whether a commit was refused because the branch is no longer where it was to go on from."""
+    return isinstance(error, HfHubHTTPError) and error.response.status_code == 412
 
 
 @contextmanager
@@ -77,7 +90,7 @@ def explained(doing: str, *, endpoint: str, token: str | None = None) -> Iterato
         yield
     except PublishError:
         raise
-    except (HTTPError, OSError, OIDCError, ValueError, RuntimeError) as error:
+    except (HTTPError, OSError, OIDCError, ValueError, RuntimeError, LookupError, TypeError) as error:
         kind, message = _explain(error, endpoint)
         raise kind(redact(f"{doing}: {message}", token)) from error
 
@@ -96,6 +109,8 @@ def _explain(error: Exception, endpoint: str) -> tuple[type[PublishError], str]:
             PublishError,
             f"cannot reach {endpoint} ({error or type(error).__name__}); check the network and HF_ENDPOINT",
         )
+    if isinstance(error, LookupError | TypeError):
+        return PublishError, f"the answer of {endpoint} makes no sense ({type(error).__name__}: {error})"
     cause = error.__cause__
     if isinstance(cause, HfHubHTTPError):
         return PublishError, f"{error} {_explain(cause, endpoint)[1]}"

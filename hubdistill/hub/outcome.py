@@ -6,9 +6,13 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hubdistill.hub.collection import Collection
 from hubdistill.hub.files import LeftOut
 from hubdistill.hub.gates import GateResult
 from hubdistill.hub.plan import FilePlan
+
+_SHOWN = 80
+"""Lines of the card's difference that people are shown."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class PushOutcome:
         gates: the verdict on each condition that was set. On a dry run one that is not met is among them;
             a push it stops.
         notes: what the pusher should know, in sentences.
+        card_diff: on a dry run, what would change in the Hub's card, as a unified diff; None: nothing, or
+            there is no card yet.
+        load_back: the largest difference between the vectors of the model on the Hub and of the local one;
+            None where it was not loaded back.
+        collection: the collection that the model was put into (on a dry run: would be).
     """
 
     repo_id: str
@@ -47,6 +56,9 @@ class PushOutcome:
     branch_created: bool = False
     gates: tuple[GateResult, ...] = ()
     notes: tuple[str, ...] = ()
+    card_diff: str | None = None
+    load_back: float | None = None
+    collection: Collection | None = None
 
     @property
     def refused(self) -> bool:
@@ -79,7 +91,8 @@ class PushOutcome:
         else:
             headline = f"Pushed to {self.repo_id} ({counts})"
         lines = [headline, f"  {self.pull_request_url or self.commit_url or self.url}"]
-        lines += [f"  {file.status:<9} {size(file.size):>9}  {file.path}" for file in changed]
+        listed = self.files if self.dry_run else changed
+        lines += [f"  {file.status:<9} {size(file.size):>9}  {file.path}" for file in listed]
         if self.dry_run and self.created:
             lines.append("The repository does not exist yet and would be made.")
         elif self.branch_created and changed:
@@ -89,9 +102,31 @@ class PushOutcome:
             lines += ["Gates:", *(f"  {line}" for gate in self.gates for line in str(gate).splitlines())]
         if self.tag:
             lines.append(f"Tag: {self.tag}")
+        if self.collection:
+            lines.append(self._collection_line(self.collection))
+        if self.load_back is not None:
+            lines.append(
+                "Loaded back from the Hub: its vectors differ from those here by at most "
+                f"{self.load_back:.2g}."
+            )
         if self.left_out:
             lines += ["Left out:", *(f"  {path}: {why}" for path, why in self.left_out)]
+        if self.card_diff:
+            lines += ["The card would change:", *_beginning(self.card_diff)]
         return "\n".join([*lines, *self.notes])
+
+    def _collection_line(self, collection: Collection) -> str:
+        if not collection.added:
+            return f"In the collection {collection} already"
+        what = "a new collection" if collection.created else "the collection"
+        return f"{'Would go' if self.dry_run else 'Put'} into {what} {collection}"
+
+
+def _beginning(diff: str) -> list[str]:
+    """The first lines of a difference, and how many more there are."""
+    lines = [f"  {line}".rstrip() for line in diff.splitlines()]
+    more = len(lines) - _SHOWN
+    return lines if more <= 1 else [*lines[:_SHOWN], f"  ... and {more} more lines; --json has them all"]
 
 
 def size(n: int) -> str:

@@ -3,13 +3,30 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
 from cli.conftest import Invoke
 
 from hubdistill import __version__
+from hubdistill.cli import app
 
-COMMANDS = ["run", "embed", "distill", "evaluate", "card", "push", "init", "localhub", "demo", "report"]
+COMMANDS = [
+    "run",
+    "embed",
+    "distill",
+    "evaluate",
+    "card",
+    "preview",
+    "push",
+    "verify",
+    "init",
+    "localhub",
+    "demo",
+    "report",
+]
 
 HEAVY = ["torch", "transformers", "datasets", "sentence_transformers", "scipy", "numpy", "pydantic"]
 
@@ -52,6 +69,22 @@ def test_help_of_a_command_has_examples(invoke: Invoke, command: str) -> None:
     assert result.exit_code == 0
     assert "Example" in result.output
     assert f"hubdistill {command}" in result.output.partition("Example")[2]
+
+
+def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        else:
+            yield " ".join((*names, name)), command
+
+
+def test_every_command_has_the_formats_of_hf() -> None:
+    found = dict(commands(typer.main.get_command(app)))
+    assert {*COMMANDS[:-1], "report show", "report compare", "report schema"} <= found.keys()
+    for name, command in found.items():
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {"--format", "--json", "--quiet", "-q"} <= options, name
 
 
 def test_first_lines_of_help_are_not_cut(invoke: Invoke) -> None:

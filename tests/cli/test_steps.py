@@ -174,9 +174,10 @@ def test_push_of_a_folder_and_its_repeat(published: object, command: Run) -> Non
     assert paths - left == {path for path in paths if path.startswith("figures/")} != set()
     card = json.loads(command(*arguments, "--dry-run", "--include", "README.md").stdout)
     assert [file["path"] for file in card["files"]] == ["README.md"]
-    first = command(*arguments)
+    first = command(*arguments, "--no-load-back")
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout)["commit"]
+    assert json.loads(first.stdout)["load_back"] is None
     assert json.loads(command(*arguments).stdout)["commit"] is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
 import pytest
@@ -24,6 +25,14 @@ def _no_calls_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_TELEMETRY", True)
     for name in ("HF_TOKEN", "HF_OIDC_RESOURCE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds between attempts, which no test has to wait."""
+    seconds: list[float] = []
+    monkeypatch.setattr("hubdistill.hub.retry.time", SimpleNamespace(sleep=seconds.append))
+    return seconds
 
 
 @pytest.fixture(scope="session")

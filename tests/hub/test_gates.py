@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub.model_folder import REPORT, WRITE
+from hub.model_folder import REPORT, WRITE, push
 from huggingface_hub import HfApi
 from typer.testing import CliRunner
 
 from hubdistill.cli.app import app
 from hubdistill.conditions import Condition, NoRegression, parse_condition
 from hubdistill.errors import GateError, RecipeError, ReportError
-from hubdistill.hub import PushOutcome, push
+from hubdistill.hub import PushOutcome
 from hubdistill.hub.gates import GateCheck, judge, parse_gates, refuse_unmet
 from hubdistill.localhub.server import LocalHub
 from hubdistill.recipe_file import parse_recipe
@@ -290,7 +290,7 @@ def send(hub: LocalHub, model: Path, repo_id: str) -> Push:
 
     def send(report: DistillationReport = FIGURES, *gates: str, **options: object) -> PushOutcome:
         report.save(model)
-        return push(model, repo_id, token=WRITE, endpoint=hub.endpoint, gates=gates, **options)  # type: ignore[arg-type]
+        return push(model, repo_id, token=WRITE, endpoint=hub.endpoint, gates=gates, **options)
 
     return send
 

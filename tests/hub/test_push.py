@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx2
 import huggingface_hub
 import pytest
-from hub.model_folder import CARD, STRANGER, WRITE, png, safetensors, write_model
+from hub.model_folder import CARD, STRANGER, WRITE, png, push, safetensors, write_model
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 
 from hubdistill.errors import CardError, PublishError, StaleParentError
-from hubdistill.hub import PushOutcome, push
+from hubdistill.hub import PushOutcome
 from hubdistill.hub.outcome import size
 from hubdistill.localhub.server import LocalHub
 
@@ -297,8 +297,25 @@ def test_local_text_is_published_where_the_hub_has_an_empty_section(
     send()
     assert "Written here." in read(api, repo_id, "README.md")
     (model / "README.md").write_text(CARD.replace("keep notes -->\n", "keep notes -->\nWritten anew.\n"))
+    with pytest.raises(
+        CardError, match=r"(?s)kept section 'notes' on the Hub.*-Written here\..*\+Written anew"
+    ):
+        send(dry_run=True)
+    outcome = send(force=True)
+    assert "Written anew." in read(api, repo_id, "README.md")
+    assert outcome.notes == ("kept section 'notes': the folder's text replaces the Hub's",)
+
+
+def test_folder_that_is_behind_takes_the_newer_text(
+    send: Push, api: HfApi, repo_id: str, model: Path
+) -> None:
+    (model / "README.md").write_text(CARD.replace("keep notes -->\n", "keep notes -->\nOld.\n"))
+    send()
+    edited = CARD.replace("keep notes -->\n", "keep notes -->\nNew.\n")
+    api.upload_file(path_or_fileobj=edited.encode(), path_in_repo="README.md", repo_id=repo_id)
+    (model / "config.json").write_text("{}")
     outcome = send()
-    assert "Written here." in read(api, repo_id, "README.md")
+    assert "New." in read(api, repo_id, "README.md")
     assert outcome.notes[0].startswith("kept section 'notes': the Hub's text stays")
 
 
@@ -352,11 +369,6 @@ def network() -> Iterator[Unreliable]:
     huggingface_hub.set_client_factory(lambda: httpx2.Client(transport=transport, follow_redirects=True))
     yield transport
     huggingface_hub.set_client_factory(lambda: httpx2.Client(follow_redirects=True))
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubdistill.hub.publish.time.sleep", lambda _: None)
 
 
 def commit_elsewhere(api: HfApi, repo_id: str, path: str, content: bytes) -> None:
@@ -427,7 +439,7 @@ def test_lost_answer_is_recognised_below_a_later_commit(
     (model / "config.json").write_text("{}")
     network.lose_answers = 1
     monkeypatch.setattr(
-        "hubdistill.hub.publish.time.sleep", lambda _: commit_elsewhere(api, repo_id, "config.json", b"[]")
+        "hubdistill.hub.landing.wait", lambda *_: commit_elsewhere(api, repo_id, "config.json", b"[]")
     )
     outcome = send(commit_message="Second")
     assert commits(api, repo_id)[:2] == ["Edit config.json", "Second"]
