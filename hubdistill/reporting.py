@@ -10,10 +10,11 @@ from pathlib import Path
 from hubdistill import __version__, report
 from hubdistill.atomic import write_text
 from hubdistill.evaluation import Candidate, Evidence, evaluate
-from hubdistill.evaluation.architecture import describe_architecture, environment, model_bytes
+from hubdistill.evaluation.architecture import describe_architecture, environment
 from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.quick_start import run_quick_starts
 from hubdistill.hub.secrets import find_secrets
+from hubdistill.model_files import model_bytes
 from hubdistill.models import Located, load_model
 from hubdistill.recipe import Card, Evaluation
 from hubdistill.recipe_file import published, published_teacher
@@ -81,13 +82,7 @@ def write_reports(
     spoken = {subject.owner.language for subject in subjects}
     language = next(iter(spoken))[0] if [len(languages) for languages in spoken] == [1] else None
     # What a reader will try first must work; it is found out before hours of measuring.
-    quick_starts = run_quick_starts(
-        [
-            (subject.name, subject.model.folder, one.facts.trust_remote_code)
-            for subject, one in zip(subjects, others, strict=True)
-        ],
-        language,
-    )
+    quick_starts = run_quick_starts(others, language)
     evidence = evaluate(
         first,
         others,

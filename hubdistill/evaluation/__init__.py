@@ -113,7 +113,7 @@ def evaluate(
     teacher: Candidate,
     students: Sequence[Candidate],
     settings: recipe.Evaluation,
-    held_out: HeldOut,
+    held_out: HeldOut | None,
     *,
     base: Path,
     seed: int,
@@ -127,7 +127,8 @@ def evaluate(
         teacher: the reference of every comparison.
         students: models of any kind and dimension, named apart.
         settings: what is measured.
-        held_out: texts that no student was trained on; the first `settings.held_out_texts` are used.
+        held_out: texts that no student was trained on; the first `settings.held_out_texts` are used. Without
+            any, what is measured on them is left out, and so is speed.
         base: the folder that relative paths in the settings start from.
         seed: of resamples and samples.
         work: folder for mteb's result files.
@@ -142,37 +143,33 @@ def evaluate(
     if len({candidate.name for candidate in candidates}) < len(candidates):
         names = ", ".join(candidate.name for candidate in candidates)
         raise EvaluationError(f"models need names of their own, got {names}")
-    held_out = held_out.head(settings.held_out_texts)
+    if held_out:
+        held_out = held_out.head(settings.held_out_texts)
     # Sets are read first: what is wrong with them is said before anything is embedded.
     pairs = [read_similarity_set(one, base) for one in settings.similarity]
-    own_task = _own_task(settings, held_out, base, seed, language)
-    tasks = [own_task, *(read_retrieval_set(one, base, seed=seed) for one in settings.retrieval)]
+    tasks = [read_retrieval_set(one, base, seed=seed) for one in settings.retrieval]
+    if held_out:
+        tasks.insert(0, _own_task(settings, held_out, base, seed, language))
 
     findings = Findings(settings.bootstrap, seed, reproduce)
-    described = report.EvaluationData(
-        kind="texts",
-        title="Held-out texts",
-        source=ORIGINS[held_out.origin],
-        n=len(held_out.texts),
-        sha256=texts_sha256(held_out.texts),
-        language=language,
-    )
-    findings.add_data(HELD_OUT, described)
     models = [Vectors(candidate.name, candidate.model, candidate.prompt) for candidate in candidates]
     reference, others = models[0], models[1:]
     apart = [
         candidate.name
         for candidate, model in zip(candidates, models, strict=True)
         if not (
-            share_space(reference, model, held_out.texts)
+            held_out is not None and share_space(reference, model, held_out.texts)
             if candidate.teacher_space is None
             else candidate.teacher_space
         )
     ]
     together = [model.name for model in others if settings.asymmetric and model.name not in apart]
+    shortest = min(usable_k(tasks[0], settings.k)) if tasks else min(settings.k)
     clock = _Clock(models)
     with clock.part("agreement"):
-        measure_fidelity(findings, HELD_OUT, reference, others, held_out.texts, apart=apart)
+        if held_out:
+            findings.add_data(HELD_OUT, _described(held_out, language))
+            measure_fidelity(findings, HELD_OUT, reference, others, held_out.texts, apart=apart)
     with clock.part("similarity"):
         for similarity_set in pairs:
             measure_similarity(findings, models, similarity_set)
@@ -181,20 +178,22 @@ def evaluate(
             measure_retrieval(findings, models, task, k=settings.k, index=settings.index, asymmetric=together)
             for task in tasks
         ]
-    shortest = min(usable_k(own_task, settings.k))
+    lowest: dict[str, tuple[report.LowAgreement, ...]] = {}
     with clock.part("slices"):
-        measure_slices(
-            findings,
-            HELD_OUT,
-            reference,
-            others,
-            held_out,
-            task=own_task.name,
-            rankings=[] if settings.make_queries else found[0],
-            k=shortest,
-            apart=apart,
-        )
-        lowest = {one.name: lowest_agreement(reference, one, held_out.texts, apart=apart) for one in others}
+        if held_out:
+            measure_slices(
+                findings,
+                HELD_OUT,
+                reference,
+                others,
+                held_out,
+                task=HELD_OUT_RETRIEVAL,
+                rankings=[] if settings.make_queries else found[0],
+                k=shortest,
+                apart=apart,
+            )
+            for one in others:
+                lowest[one.name] = lowest_agreement(reference, one, held_out.texts, apart=apart)
     widths = {one.name: {*settings.truncate, *one.matryoshka} for one in candidates}
     widths[teacher.name] = set().union(*widths.values())  # What a student is compared with.
     with clock.part("variants"):
@@ -213,7 +212,7 @@ def evaluate(
                 revisions={one.name: one.facts.revision for one in candidates},
             )
     with clock.part("speed"):
-        if settings.speed:
+        if settings.speed and held_out:
             _measure_cost(findings, candidates, held_out.texts, settings.speed)
     shown = next((one for one in pairs if "test" in one.name.lower()), pairs[-1] if pairs else None)
     points = {one.name: similarity_points(reference, one, shown) for one in others} if shown else {}
@@ -225,6 +224,17 @@ def evaluate(
         points=points,
         lowest_agreement=lowest,
         seconds=clock.seconds(),
+    )
+
+
+def _described(held_out: HeldOut, language: str | None) -> report.EvaluationData:
+    return report.EvaluationData(
+        kind="texts",
+        title="Held-out texts",
+        source=ORIGINS[held_out.origin],
+        n=len(held_out.texts),
+        sha256=texts_sha256(held_out.texts),
+        language=language,
     )
 
 

@@ -43,16 +43,6 @@ LIBRARIES = (
 """Those that a figure can depend on; some are there only with an extra."""
 
 _FEED_FORWARD = ("intermediate_size", "hidden_dim", "ffn_dim", "d_ff", "n_inner")
-_SIDE_FOLDERS = ("onnx", "openvino", "figures")
-_MODEL_FILES = (".safetensors", ".json", ".txt", ".model", ".py", ".bin", ".pt", ".jinja")
-_OTHER_FILES = (
-    "report.json",
-    "training_args.bin",
-    "optimizer.pt",
-    "scheduler.pt",
-    "scaler.pt",
-    "trainer_state.json",
-)
 
 
 def describe_architecture(
@@ -129,19 +119,6 @@ def dump_modules(model: SentenceTransformer) -> str:
     return "\n".join([f"{type(model).__name__}(", *parts, ")"])
 
 
-def model_bytes(folder: Path) -> int:
-    """Bytes of the files that `SentenceTransformer(folder)` can need.
-
-    Weights are counted once: as safetensors where there are any. Cards, figures, reports, checkpoints,
-    exports and what a trainer leaves behind are not counted.
-    """
-    files = list(_model_files(folder))
-    in_safetensors = {path.parent for path in files if path.suffix == ".safetensors"}
-    return sum(
-        path.stat().st_size for path in files if not (path.suffix == ".bin" and path.parent in in_safetensors)
-    )
-
-
 def environment(seed: int, device: str) -> Environment:
     """Where and with what this process measures.
 
@@ -191,16 +168,6 @@ def _input_tables(encoder: PreTrainedModel) -> list[nn.Embedding]:
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n  ")
-
-
-def _model_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        aside = any(
-            part.startswith((".", "checkpoint-")) or part in _SIDE_FOLDERS for part in parts[:-1]
-        ) or path.name.startswith(".")
-        if path.is_file() and not aside and path.suffix in _MODEL_FILES and path.name not in _OTHER_FILES:
-            yield path
 
 
 def _processor() -> str:

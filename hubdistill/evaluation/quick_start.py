@@ -1,8 +1,9 @@
-"""The card's first snippet, run on the model as it was saved, in another process."""
+"""The card's snippets, run on the model as it was saved, in another process."""
 
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -10,11 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hubdistill.errors import EvaluationError
+from hubdistill.evaluation import Candidate, run_snippets
 from hubdistill.evaluation.child_process import quiet_environment
-from hubdistill.report import QuickStart
+from hubdistill.evaluation.plain_snippet import PLACEHOLDER, PlainSnippet, plain_snippet
+from hubdistill.evaluation.run_snippets import Answer, Wish
+from hubdistill.report import ComparedSnippet, QuickStart
 
-PLACEHOLDER = "MODEL_ID"
+logger = logging.getLogger(__name__)
+
 SECONDS = 600
+TOLERANCE = 1e-5
+"""Vectors of a snippet without sentence-transformers differ by at most so much, or it is not shown."""
 
 SENTENCES = {
     "en": (
@@ -48,87 +55,122 @@ SENTENCES = {
 _CODE = """\
 from sentence_transformers import SentenceTransformer
 
-model = SentenceTransformer("MODEL_ID")
+model = SentenceTransformer({model})
 sentences = [
 {sentences}
 ]
-embeddings = model.encode(sentences)
+embeddings = model.encode({texts})
 print(embeddings.shape)
 
 similarities = model.similarity(embeddings, embeddings)
-print(similarities)
-"""
+print(similarities)"""
 
 
-_ONE_AFTER_ANOTHER = """\
-import contextlib, io, json, sys, traceback
-
-outputs = []
-for code in json.load(sys.stdin):
-    printed = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "quick start", "exec"), {"__name__": "__main__"})
-    except Exception:
-        traceback.print_exc()
-        break
-    outputs.append(printed.getvalue())
-print(json.dumps(outputs))
-"""
-
-
-def run_quick_starts(
-    models: Sequence[tuple[str, Path, bool]], language: str | None = None
-) -> list[QuickStart]:
-    """Run the snippet that each model's card begins with, and keep what it prints.
+def run_quick_starts(students: Sequence[Candidate], language: str | None = None) -> list[QuickStart]:
+    """Run the snippets that each student's card begins with, and keep what they print.
 
     They run without a network, from an empty folder, with this Python: all in one process of their own, for
-    the libraries take seconds to import.
+    the libraries take seconds to import. The second snippet, without sentence-transformers, is kept where its
+    vectors are those of sentence-transformers.
 
     Args:
-        models: name, folder, and whether the model's own Python code is run: the snippet then says so.
+        students: saved in their folders.
         language: ISO 639 code of the sentences; English where there are none in the language.
 
     Raises:
         EvaluationError: a model cannot be loaded or used as its card will say.
     """
     sentences = SENTENCES.get(language or "en", SENTENCES["en"])
-    listed = "\n".join(f'    "{sentence}",' for sentence in sentences)
-    code = _CODE.replace("{sentences}", listed).rstrip()
-    trusting = code.replace(f'"{PLACEHOLDER}"', f'"{PLACEHOLDER}", trust_remote_code=True')
-    shown = [trusting if trusted else code for _, _, trusted in models]
-    codes = [
-        code.replace(f'"{PLACEHOLDER}"', repr(str(folder.resolve())))
-        for code, (_, folder, _) in zip(shown, models, strict=True)
+    codes = [_quick_start(student, sentences) for student in students]
+    plain = [
+        plain_snippet(
+            student.model,
+            _folder(student),
+            sentences,
+            prompt=student.prompt,
+            trust_remote_code=student.facts.trust_remote_code,
+        )
+        for student in students
     ]
-    names = ", ".join(name for name, _, _ in models)
+    wishes = [
+        Wish(
+            quick_start=_located(code, student),
+            plain=_located(other.code, student) if other else None,
+            max_length=other.max_length if other else None,
+            prompt=student.prompt,
+        )
+        for student, code, other in zip(students, codes, plain, strict=True)
+    ]
+    answers = _run([student.name for student in students], wishes)
+    return [
+        QuickStart(
+            code=code,
+            output=answer["output"].rstrip(),
+            sentences=sentences,
+            plain=_compared(student.name, other, answer) if other else None,
+        )
+        for student, code, other, answer in zip(students, codes, plain, answers, strict=True)
+    ]
+
+
+def _quick_start(student: Candidate, sentences: Sequence[str]) -> str:
+    model, texts = f'"{PLACEHOLDER}"', "sentences"
+    if student.facts.trust_remote_code:
+        model += ", trust_remote_code=True"
+    if student.prompt and student.prompt != student.model._resolve_prompt(None, None):
+        texts += f", prompt={json.dumps(student.prompt, ensure_ascii=False)}"
+    listed = "\n".join(f'    "{sentence}",' for sentence in sentences)
+    return _CODE.format(model=model, sentences=listed, texts=texts)
+
+
+def _folder(student: Candidate) -> Path:
+    if student.folder is None:
+        raise EvaluationError(f"the snippets of {student.name} need the folder that it is saved in")
+    return student.folder
+
+
+def _located(code: str, student: Candidate) -> str:
+    return code.replace(f'"{PLACEHOLDER}"', repr(str(_folder(student).resolve())))
+
+
+def _run(names: Sequence[str], wishes: Sequence[Wish]) -> list[Answer]:
+    seconds = SECONDS * len(wishes)
     with tempfile.TemporaryDirectory() as empty:
         try:
             done = subprocess.run(
-                [sys.executable, "-c", _ONE_AFTER_ANOTHER],
-                input=json.dumps(codes),
+                [sys.executable, str(Path(run_snippets.__file__).resolve())],
+                input=json.dumps(wishes),
                 cwd=empty,
                 env=quiet_environment(),
                 capture_output=True,
                 encoding="utf-8",
-                timeout=SECONDS * len(models),
+                timeout=seconds,
                 check=False,
             )
         except subprocess.TimeoutExpired:
             raise EvaluationError(
-                f"the quick start of {names} did not end in {SECONDS * len(models)} s"
+                f"the quick start of {', '.join(names)} did not end in {seconds} s"
             ) from None
     # The last line: a library may have printed before, past Python's own stdout.
-    outputs = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else []
-    if len(outputs) < len(models):
-        name, folder, _ = models[len(outputs)]
+    answers: list[Answer] = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else []
+    if len(answers) < len(wishes):
         raise EvaluationError(
-            f"the quick start of {name} fails, so its readers' would too: {_last_line(done.stderr)}; "
-            f"try SentenceTransformer({str(folder)!r})"
+            f"the quick start of {names[len(answers)]} fails, so its readers' would too: "
+            f"{_last_line(done.stderr)}\n{wishes[len(answers)]['quick_start']}"
         )
-    return [
-        QuickStart(code=code, output=output.rstrip()) for code, output in zip(shown, outputs, strict=True)
-    ]
+    return answers
+
+
+def _compared(name: str, snippet: PlainSnippet, answer: Answer) -> ComparedSnippet | None:
+    """The snippet, if its vectors are those of sentence-transformers."""
+    difference = answer["difference"]
+    if difference is None or not difference <= TOLERANCE:
+        found = answer["problem"] or f"its vectors differ by {difference:.1g}"
+        logger.warning("%s: the card has no snippet without sentence-transformers: %s", name, found)
+        return None
+    return ComparedSnippet(
+        code=snippet.code, packages=snippet.packages, texts=answer["texts"], largest_difference=difference
+    )
 
 
 def _last_line(text: str) -> str:

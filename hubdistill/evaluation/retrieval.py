@@ -196,20 +196,23 @@ def _means(bootstrap: Bootstrap, values: Sequence[Array]) -> list[Estimate]:
     ]
 
 
-def quality_of_queries(ranking: Ranking, judgements: Sequence[Mapping[int, int]]) -> dict[str, Array]:
+def quality_of_queries(
+    ranking: Ranking, judgements: Sequence[Mapping[int, int]], wanted: Mapping[str, str] = QUALITY
+) -> dict[str, Array]:
     """Quality of the ranking of each query, as ir-measures computes it.
 
     Args:
         ranking: shape (n_queries, depth).
         judgements: grades of documents for each query; those above 0 are relevant. The gain of nDCG is the
             grade.
+        wanted: what to compute: ir-measures' names by the names to give them.
 
     Returns:
-        For each metric of `QUALITY`, shape (n_queries,); 0 for a query that finds nothing relevant.
+        For each name of `wanted`, shape (n_queries,); 0 for a query that finds nothing relevant.
     """
     import ir_measures
 
-    metrics = {ir_measures.parse_measure(measure): metric for metric, measure in QUALITY.items()}
+    metrics = {ir_measures.parse_measure(measure): metric for metric, measure in wanted.items()}
     qrels = {
         str(query): {str(place): grade for place, grade in judged.items()}
         for query, judged in enumerate(judgements)
@@ -219,7 +222,7 @@ def quality_of_queries(ranking: Ranking, judgements: Sequence[Mapping[int, int]]
         str(query): {str(place): -float(position) for position, place in enumerate(places)}
         for query, places in enumerate(ranking.tolist())
     }
-    values = {metric: np.zeros(len(judgements)) for metric in QUALITY}
+    values = {metric: np.zeros(len(judgements)) for metric in wanted}
     for found in ir_measures.iter_calc(metrics, qrels, run):
         values[metrics[found.measure]][int(found.query_id)] = found.value
     return values

@@ -21,7 +21,8 @@ from transformers import (
 )
 
 from hubdistill.errors import EvaluationError
-from hubdistill.evaluation.architecture import describe_architecture, environment, model_bytes
+from hubdistill.evaluation.architecture import describe_architecture, environment
+from hubdistill.model_files import model_bytes
 from hubdistill.students.layers import reduce_layers
 
 SIZE: dict[str, Any] = {

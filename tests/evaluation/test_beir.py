@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pytest
+from data_on_hub import Publish, publisher, serving
 from evaluation.word_models import random_vectors, words
-from huggingface_hub import HfApi, constants
 from sentence_transformers.sentence_transformer.evaluation import NanoBEIREvaluator
 
 from hubdistill.errors import CorpusError, EvaluationError
 from hubdistill.evaluation.retrieval import quality_of_queries, rank
 from hubdistill.evaluation.retrieval_set import Retrieval, read_retrieval_set
 from hubdistill.recipe import MadeQueries, RetrievalSet
-
-Rows = Sequence[Mapping[str, Any]]
 
 CORPUS = [{"_id": f"d{i}", "title": f"title{i}", "text": f"text{i} is long enough"} for i in range(4)]
 QUERIES = [{"_id": 7, "text": "query7"}, {"_id": 8, "text": "query8"}]
@@ -28,55 +24,20 @@ QRELS = [{"query-id": 8, "corpus-id": "d1", "score": 2.0}, {"query-id": 8, "corp
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("dulwich", reason="needs the extra 'localhub'")
-    from hubdistill.localhub import Account, LocalHub
-
-    with LocalHub(tmp_path_factory.mktemp("hub"), tokens={"hf_demo": Account("demo")}) as hub:
-        yield hub.endpoint
+    with serving(tmp_path_factory.mktemp("hub")) as address:
+        yield address
 
 
 @pytest.fixture
-def publish(
-    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[str, Mapping[tuple[str, str], Rows]], str]:
-    """Put a data set on the Hub, from which `datasets` then loads; returns its commit."""
-    for name, value in (
-        ("ENDPOINT", endpoint),
-        ("HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}"),
-        ("HF_HUB_CACHE", str(tmp_path / "cache")),
-        ("HF_HUB_DISABLE_XET", True),
-        ("HF_HUB_DISABLE_TELEMETRY", True),
-    ):
-        monkeypatch.setattr(constants, name, value)
-    for name, value in (
-        ("HF_ENDPOINT", endpoint),
-        ("HF_DATASETS_CACHE", tmp_path / "datasets"),
-        ("HF_UPDATE_DOWNLOAD_COUNTS", False),
-    ):
-        monkeypatch.setattr(datasets.config, name, value)
-    datasets.disable_progress_bars()
-
-    def publish(name: str, tables: Mapping[tuple[str, str], Rows]) -> str:
-        card = ["---", "configs:"]
-        for (config, split), rows in tables.items():
-            file = tmp_path / name / config / f"{split}.jsonl"
-            file.parent.mkdir(parents=True)
-            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            card += [f"- config_name: {config}", "  data_files:", f"  - split: {split}"]
-            card += [f"    path: {config}/{split}.jsonl"]
-        (tmp_path / name / "README.md").write_text("\n".join([*card, "---", ""]))
-        api = HfApi(endpoint=endpoint, token="hf_demo")
-        api.create_repo(f"demo/{name}", repo_type="dataset")
-        return api.upload_folder(folder_path=tmp_path / name, repo_id=f"demo/{name}", repo_type="dataset").oid
-
-    return publish
+def publish(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
+    return publisher(endpoint, tmp_path, monkeypatch)
 
 
 def read(dataset: str, **settings: Any) -> Retrieval:
     return read_retrieval_set(RetrievalSet(name="tiny", dataset=dataset, **settings), Path())
 
 
-def test_a_set_in_the_form_of_mteb(publish: Callable[..., str]) -> None:
+def test_a_set_in_the_form_of_mteb(publish: Publish) -> None:
     tables = {("corpus", "corpus"): CORPUS, ("queries", "queries"): QUERIES, ("default", "test"): QRELS}
     commit = publish("mteb", tables)
     task = read("demo/mteb", benchmark_task="tiny", language="en")
@@ -97,7 +58,7 @@ def test_a_set_in_the_form_of_mteb(publish: Callable[..., str]) -> None:
         read("demo/absent")
 
 
-def test_quality_on_nanobeir_is_that_of_its_own_evaluator(publish: Callable[..., str]) -> None:
+def test_quality_on_nanobeir_is_that_of_its_own_evaluator(publish: Publish) -> None:
     generator = np.random.default_rng(3)
     texts = [" ".join(generator.choice(words(50), size=6)) for _ in range(170)]
     documents = [{"_id": f"d{i}", "text": text} for i, text in enumerate(texts[:150])]
@@ -122,7 +83,7 @@ def test_quality_on_nanobeir_is_that_of_its_own_evaluator(publish: Callable[...,
         assert 0 < of_queries.mean() == pytest.approx(expected, abs=1e-6)
 
 
-def test_documents_alone_are_enough_where_queries_are_made(publish: Callable[..., str]) -> None:
+def test_documents_alone_are_enough_where_queries_are_made(publish: Publish) -> None:
     publish("corpus-only", {("corpus", "corpus"): CORPUS})
     task = read("demo/corpus-only", make_queries=MadeQueries(method="title"))
     assert (task.queries[1], task.documents[1], task.judgements[1]) == (
@@ -135,7 +96,7 @@ def test_documents_alone_are_enough_where_queries_are_made(publish: Callable[...
         read("demo/corpus-only")
 
 
-def test_a_grade_is_a_whole_number(publish: Callable[..., str]) -> None:
+def test_a_grade_is_a_whole_number(publish: Publish) -> None:
     qrels = [{"query-id": 8, "corpus-id": "d1", "score": 0.5}]
     publish("halves", {("corpus", "test"): CORPUS, ("queries", "test"): QUERIES, ("qrels", "test"): qrels})
     with pytest.raises(
@@ -144,7 +105,7 @@ def test_a_grade_is_a_whole_number(publish: Callable[..., str]) -> None:
         read("demo/halves")
 
 
-def test_documents_of_a_query_may_stand_in_one_row(publish: Callable[..., str]) -> None:
+def test_documents_of_a_query_may_stand_in_one_row(publish: Publish) -> None:
     qrels = [{"query-id": 7, "corpus-id": ["d3", "d1"]}]
     publish("listed", {("corpus", "test"): CORPUS, ("queries", "test"): QUERIES, ("qrels", "test"): qrels})
     assert read("demo/listed").judgements == [{3: 1, 1: 1}]

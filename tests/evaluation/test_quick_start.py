@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from pathlib import Path
 
 import pytest
 
 from hubdistill.errors import EvaluationError
+from hubdistill.evaluation import Candidate
 from hubdistill.evaluation.quick_start import SENTENCES, run_quick_starts
+from hubdistill.models import locate
+from hubdistill.recipe import Card
+from hubdistill.reporting import Subject, load_candidate
 
 
-def test_the_snippet_runs_on_each_saved_model(tiny_teacher_folder: Path, tmp_path: Path) -> None:
+def student(folder: Path, prompt: str | None = None) -> Candidate:
+    found = load_candidate(Subject(folder.name, locate(str(folder)), Card()), None, "cpu")
+    return Candidate(found.name, found.model, found.facts, prompt, folder=found.folder)
+
+
+def test_the_snippets_run_on_each_saved_model(
+    tiny_teacher_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "copy").symlink_to(tiny_teacher_folder)
-    models = [("one", tiny_teacher_folder, False), ("two", tmp_path / "copy", False)]
-    first, second = run_quick_starts(models, "de")
-    assert first == second
+    (tmp_path / "odd").symlink_to(tiny_teacher_folder)
+    students = [student(tiny_teacher_folder), student(tmp_path / "copy", "a "), student(tmp_path / "odd")]
+    students[2].model[1].pooling_mode = "cls"  # Not what is saved.
+    with caplog.at_level(logging.WARNING):
+        first, second, third = run_quick_starts(students, "de")
     assert 'SentenceTransformer("MODEL_ID")' in first.code
-    assert str(tiny_teacher_folder) not in first.code
-    assert SENTENCES["de"][0] in first.code
+    assert "model.encode(sentences)" in first.code
+    assert 'model.encode(sentences, prompt="a ")' in second.code
     assert first.output.startswith("(3, 32)\ntensor([[1.0000, ")
+    assert first.output == third.output != second.output
+    for one in (first, second):
+        assert one.sentences == SENTENCES["de"]
+        assert one.plain is not None
+        assert one.plain.largest_difference <= 1e-5
+        assert one.plain.texts == 6
+        for code in (one.code, one.plain.code):
+            assert SENTENCES["de"][0] in code
+            assert str(tiny_teacher_folder) not in code
+    assert third.plain is None
+    assert "odd: the card has no snippet without sentence-transformers: its vectors differ" in caplog.text
 
 
 def test_a_model_that_cannot_be_used_is_refused(tiny_teacher_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(EvaluationError, match="the quick start of two fails"):
-        run_quick_starts([("one", tiny_teacher_folder, False), ("two", tmp_path, False)])
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_teacher_folder, broken)
+    two = student(broken)
+    (broken / "model.safetensors").unlink()
+    with pytest.raises(EvaluationError, match="the quick start of broken fails"):
+        run_quick_starts([student(tiny_teacher_folder), two])
