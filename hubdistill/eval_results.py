@@ -40,10 +40,8 @@ def write_eval_results(folder: Path, report: DistillationReport) -> list[Path]:
         that people wrote.
     """
     files: dict[Path, list[EvalResultEntry]] = {}
-    for m in report.measurements:
-        entry = _entry(report, m)
-        if entry is not None:
-            files.setdefault(folder / FOLDER / _file_name(entry), []).append(entry)
+    for _, entry in benchmark_results(report):
+        files.setdefault(folder / FOLDER / _file_name(entry), []).append(entry)
     for path, entries in files.items():
         path.parent.mkdir(exist_ok=True)
         text = yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False, allow_unicode=True)
@@ -52,6 +50,12 @@ def write_eval_results(folder: Path, report: DistillationReport) -> list[Path]:
         if path not in files:
             path.unlink()
     return list(files)
+
+
+def benchmark_results(report: DistillationReport) -> list[tuple[Measurement, EvalResultEntry]]:
+    """The student's scores on registered benchmarks, each with the measurement that it is."""
+    entries = ((m, _entry(report, m)) for m in report.measurements)
+    return [(m, entry) for m, entry in entries if entry is not None]
 
 
 def _entry(report: DistillationReport, m: Measurement) -> EvalResultEntry | None:

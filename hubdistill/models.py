@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,7 @@ from huggingface_hub.errors import (
 from sentence_transformers import SentenceTransformer
 
 from hubdistill.errors import TeacherError
-
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+from hubdistill.model_files import folder_digests
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def locate(
     if folder.is_dir():
         if not any((folder / name).is_file() for name in needed):
             raise TeacherError(f"{folder} {_not_ours(needed)}")
-        weights, content = _digests(folder)
+        weights, content = folder_digests(folder)
         declared = _front_matter(folder / "README.md")
         name = hub_id or folder.resolve().name
         return Located(str(folder), None, folder, name, weights, content, hub_id, **_said(declared))
@@ -252,26 +250,3 @@ def _front_matter(readme: Path | None) -> dict[str, Any]:
     except yaml.YAMLError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _digests(folder: Path) -> tuple[str, str]:
-    """`sha256:` of a folder's weights, and a digest of all that its vectors can depend on."""
-    weights = {path for pattern in _WEIGHTS for path in folder.rglob(pattern)}
-    if not weights:
-        raise TeacherError(f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); it is not a whole model")
-    parts = [
-        path for path in folder.rglob("*") if path.is_file() and path.suffix in (".json", ".txt", ".model")
-    ]
-    sums = {path: _sha256(path) for path in sorted(weights | set(parts))}
-    of_weights = [sums[path] for path in sorted(weights)]
-    # One file: its own checksum, which can be compared with the one that the Hub shows.
-    whole = (
-        of_weights[0] if len(of_weights) == 1 else hashlib.sha256("\n".join(of_weights).encode()).hexdigest()
-    )
-    lines = "".join(f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in sums.items())
-    return f"sha256:{whole}", hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -298,6 +298,14 @@ class Start(Fact):
     """Of its embeddings, before the projection."""
 
 
+class Emissions(Fact):
+    """What the training gave off, as codecarbon estimates it."""
+
+    grams: float
+    """Of CO2 equivalent."""
+    kilowatt_hours: float
+
+
 class Training(Fact):
     """How the student was made."""
 
@@ -328,6 +336,8 @@ class Training(Fact):
     seconds: float
     teacher_seconds: float | None = None
     """Of the teacher pass; None when all vectors were already there."""
+    emissions: Emissions | None = None
+    """None where codecarbon did not run."""
     citations: tuple[str, ...] = ()
     """BibTeX of losses and methods."""
 
@@ -359,12 +369,29 @@ class EvaluationPlan(Fact):
     """What the texts were read from, where their origin is `sources`."""
 
 
+class ComparedSnippet(Fact):
+    """A snippet without sentence-transformers, and how near its vectors came to theirs when it was run."""
+
+    code: str
+    """Python with the placeholder MODEL_ID for the repository id."""
+    packages: tuple[str, ...]
+    """What to install for it."""
+    texts: int
+    """That both embedded, the longest one cut where the model cuts."""
+    largest_difference: float
+    """Between two numbers of a vector, in float32."""
+
+
 class QuickStart(Fact):
     """The card's first snippet and what it printed when it was run."""
 
     code: str
     """Python with the placeholder MODEL_ID for the repository id."""
     output: str
+    sentences: tuple[str, ...] = ()
+    """Those of the snippet; ours, never those of a data set."""
+    plain: ComparedSnippet | None = None
+    """None where the model has parts that transformers alone does not run."""
 
 
 class DistillationReport(Fact):
@@ -419,6 +446,9 @@ class DistillationReport(Fact):
                     raise ValueError(
                         f"a measurement names the {kind} {key!r}, which the report does not define"
                     )
+        for low in self.lowest_agreement:
+            if low.metric not in self.metrics:
+                raise ValueError(f"lowest_agreement: no metric {low.metric!r} in metrics")
         return self
 
     @property

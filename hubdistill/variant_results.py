@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Literal
 
+from hubdistill.errors import CardError
 from hubdistill.report import DistillationReport, Measurement, Value
 from hubdistill.results import Result, beside, known
 
@@ -22,7 +23,16 @@ BITS: Mapping[str, int] = {"float32": 32, "int8": 8, "binary": 1}
 
 
 def vector_bytes(dimensions: int, precision: str) -> int:
-    """Bytes of one vector; bits fill whole bytes."""
+    """Bytes of one vector; bits fill whole bytes.
+
+    Raises:
+        CardError: a precision that hubdistill does not measure.
+    """
+    if precision not in BITS:
+        raise CardError(
+            f"measurements: the precision {precision!r} of vectors is not one of {', '.join(BITS)}; correct "
+            "report.json"
+        )
     return math.ceil(dimensions * BITS[precision] / 8)
 
 

@@ -11,14 +11,16 @@ from datetime import UTC, datetime
 
 from sample_evidence import family_evidence, static_evidence
 
-from hubdistill.recipe import Card
+from hubdistill.recipe import Card, Evaluation, RetrievalSet, SimilaritySet, Teacher
 from hubdistill.report import (
     Architecture,
+    ComparedSnippet,
     Comparison,
     CorpusFacts,
     DistillationReport,
     Environment,
     EvaluationData,
+    EvaluationPlan,
     Interval,
     Measurement,
     Metric,
@@ -158,6 +160,28 @@ tensor([[1.0000, 0.7104, 0.3517],
         [0.7104, 1.0000, 0.3809],
         [0.3517, 0.3809, 1.0000]])
 """,
+    sentences=("The weather is lovely today.", "It is so sunny outside!", "He drove to the stadium."),
+    plain=ComparedSnippet(
+        code="""\
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("MODEL_ID")
+model = AutoModel.from_pretrained("MODEL_ID")
+
+
+def embed(texts):
+    inputs = tokenizer(texts, padding=True, truncation=True, max_length=512, return_tensors="pt")
+    with torch.no_grad():
+        tokens = model(**inputs).last_hidden_state
+    return tokens[:, 0]
+
+
+print(embed(["The weather is lovely today."]).shape)""",
+        packages=("torch", "transformers"),
+        texts=6,
+        largest_difference=2.9e-8,
+    ),
 )
 
 MSE_CITATION = """\
@@ -218,7 +242,7 @@ def bge_m3_report(*, similarity_sets: int = 1) -> DistillationReport:
         ("bge-m3-8-layers", "bge-m3-4-layers"): 0.741,
         ("bge-m3-6-layers", "bge-m3-4-layers"): 0.773,
     }
-    return family_evidence(
+    report = family_evidence(
         _report(
             models={**students, teacher.name: teacher},
             base_model="BAAI/bge-m3",
@@ -236,6 +260,7 @@ def bge_m3_report(*, similarity_sets: int = 1) -> DistillationReport:
             ),
         )
     )
+    return report.model_copy(update={"plan": _plan(report)})
 
 
 def mxbai_report() -> DistillationReport:
@@ -775,11 +800,34 @@ def _report(
         training=training,
         quick_start=QUICK_START.model_copy(
             update={
-                "output": QUICK_START.output.replace("1024", str(models[student].architecture.dimensions))
+                "output": QUICK_START.output.replace("1024", str(models[student].architecture.dimensions)),
+                "plain": QUICK_START.plain if models[student].architecture.kind == "transformer" else None,
             }
         ),
         recipe=f"name: example\nteacher:\n  model: {teacher}\nstudents:\n- name: {student}\n",
         owner=owner,
+    )
+
+
+def _plan(report: DistillationReport) -> EvaluationPlan:
+    """How to measure a report's sets again: those of the Hub from there, the others from local files."""
+    sets = {name: data for name, data in report.data.items() if data.kind in ("similarity", "retrieval")}
+    similarity = tuple(
+        SimilaritySet(
+            name=name,
+            dataset=data.hub_id,
+            split=data.split or "train",
+            files=() if data.hub_id else (data.source,),
+            language=data.language,
+        )
+        for name, data in sets.items()
+        if data.kind == "similarity"
+    )
+    retrieval = (RetrievalSet(name="cranfield", folder="cranfield", language="en"),)
+    return EvaluationPlan(
+        teacher=Teacher(model=report.teacher),
+        settings=Evaluation(similarity=similarity, retrieval=retrieval),
+        texts="corpus",
     )
 
 

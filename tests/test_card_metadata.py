@@ -13,7 +13,7 @@ from hubdistill.card import render_card
 from hubdistill.card.metadata import check_metadata, check_owner, language_list, metadata
 from hubdistill.errors import CardError
 from hubdistill.recipe import Card
-from hubdistill.report import DistillationReport
+from hubdistill.report import DistillationReport, Emissions
 
 
 def card_with(**fields: Any) -> str:
@@ -98,6 +98,7 @@ def test_a_valid_card_has_no_problems() -> None:
         (card_with(license=""), "license: missing"),
         (card_with(license="Apache-2.0"), "did you mean `apache-2.0`"),
         (card_with(license="unknown"), "license: 'unknown'"),
+        (card_with(license=["mit"]), "license: ['mit']"),
         ("---\nlicense: mit\nlanguage: no\n---\n", "in quotes: 'no'"),
         (card_with(language="english"), "language: 'english'"),
         (card_with(language=["xx"]), "language: 'xx'"),
@@ -144,3 +145,46 @@ def test_a_language_that_is_no_code_is_refused_before_there_is_a_card() -> None:
         check_owner(Card(license="mit", language=("English",)))
     with pytest.raises(CardError, match=r"card\.license"):
         check_owner(Card(language=("en",)))
+
+
+def test_the_widget_shows_the_sentences_of_the_quick_start() -> None:
+    report = bge_m3_report()
+    start = report.quick_start.model_copy(update={"sentences": ("One: *a*.", "Two.", "no")})
+    card = render_card(report.model_copy(update={"quick_start": start}))
+    assert check_metadata(card) == []
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["widget"] == [{"source_sentence": "One: *a*.", "sentences": ["Two.", "no"]}]
+    alone = start.model_copy(update={"sentences": ()})
+    assert "widget" not in metadata(report.model_copy(update={"quick_start": alone}))
+
+
+@pytest.mark.parametrize(
+    "widget",
+    [
+        "text",
+        ["text"],
+        [{"text": "x"}],
+        [{"source_sentence": "x", "sentences": []}],
+        [{"source_sentence": 1}],
+    ],
+)
+def test_a_widget_that_the_hub_cannot_show_is_a_problem(widget: Any) -> None:
+    card = card_with(pipeline_tag="sentence-similarity", widget=widget)
+    assert any(problem.startswith("widget:") for problem in check_metadata(card))
+    assert check_metadata(card_with(widget=widget)) == []
+
+
+def test_emissions_are_told_where_codecarbon_ran() -> None:
+    report = bge_m3_report()
+    assert "co2_eq_emissions" not in metadata(report)
+    assert report.training is not None
+    measured = report.training.model_copy(update={"emissions": Emissions(grams=12.5, kilowatt_hours=0.031)})
+    card = render_card(report.model_copy(update={"training": measured}))
+    assert yaml.safe_load(card.split("---\n")[1])["co2_eq_emissions"] == {
+        "emissions": 12.5,
+        "energy_consumed": 0.031,
+        "source": "codecarbon",
+        "training_type": "fine-tuning",
+        "hardware_used": "AMD EPYC 9B14",
+    }
+    assert "codecarbon estimates 0.0310 kWh and 12.5 g of CO2 equivalent" in card

@@ -1,51 +1,41 @@
 """The model card: report and template in, README.md out.
 
-The card is a function of the report, the template and what a person wrote on the card before. Templates
-run in Jinja's sandbox, a variable that does not exist is an error, and every value that is not Markdown
-already is escaped.
+The card is a function of the report, the template and what a person wrote on the card before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from jinja2 import (
-    FileSystemLoader,
-    StrictUndefined,
-    Template,
-    TemplateError,
-    TemplateSyntaxError,
-    Undefined,
-)
-from jinja2.sandbox import SandboxedEnvironment
-
 from hubdistill.atomic import write_text
+from hubdistill.card.family import FIGURES as FAMILY_FIGURES
+from hubdistill.card.family import family_view
+from hubdistill.card.foreign import is_ours, read_card, refuse_other_weights, refuse_to_replace, set_aside
 from hubdistill.card.keep import merge_kept
 from hubdistill.card.metadata import check_metadata, check_owner
-from hubdistill.card.text import Markdown, code, escape, fenced, tidy
-from hubdistill.card.view import CardView, card_view
+from hubdistill.card.templates import FAMILY, STUDENT, fill, templates_folder
+from hubdistill.card.view import card_view
 from hubdistill.errors import CardError, MissingExtraError
 from hubdistill.eval_results import write_eval_results
+from hubdistill.figures import NAMES as FIGURE_NAMES
 from hubdistill.figures import Figure, draw_figures, planned_figures
+from hubdistill.report import FILE_NAME as REPORT
 from hubdistill.report import DistillationReport, load_report
 
 FILE_NAME = "README.md"
-TEMPLATE = "model_card.md.j2"
 
-_TEMPLATE_FAULTS = (
-    TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-
-__all__ = ["check_metadata", "check_owner", "render_card", "templates_folder", "write_card"]
+__all__ = [
+    "check_metadata",
+    "check_owner",
+    "render_card",
+    "render_family_card",
+    "templates_folder",
+    "write_card",
+    "write_family_card",
+]
 
 
 def render_card(
@@ -70,98 +60,128 @@ def render_card(
             template is broken, or the previous card's kept sections are.
     """
     view = card_view(report, repo_id=repo_id, figures=figures)
-    variables: dict[str, Any] = {field.name: getattr(view, field.name) for field in fields(CardView)}
-    try:
-        page = _template(template)
-        # Plain data: a template must not reach the report's methods.
-        text = page.render(variables, report=report.model_dump(mode="json"))
-    except _TEMPLATE_FAULTS as error:
-        line = f" (line {error.lineno})" if isinstance(error, TemplateSyntaxError) else ""
-        raise CardError(f"cannot render the card template {template or TEMPLATE}: {error}{line}") from error
-    card = tidy(text)
+    # Plain data: a template must not reach the report's methods.
+    return _render(template or STUDENT, view, previous, report=report.model_dump(mode="json"))
+
+
+def render_family_card(
+    reports: Sequence[DistillationReport],
+    *,
+    name: str,
+    repo_ids: Mapping[str, str] | None = None,
+    previous: str | None = None,
+    figures: Sequence[Figure] = (),
+) -> str:
+    """Render one card for all students of a family.
+
+    Args:
+        reports: one for each student, all of one evaluation.
+        name: the family's.
+        repo_ids: where the students are published (`org/name`), by their names.
+        previous: the card so far; its kept sections go into the new one.
+        figures: pictures to show.
+
+    Raises:
+        CardError: the reports are not of one evaluation, or as `render_card`.
+    """
+    view = family_view(reports, name=name, repo_ids=repo_ids, figures=figures)
+    return _render(FAMILY, view, previous)
+
+
+def _render(template: str | Path, view: Any, previous: str | None, **more: Any) -> str:
+    variables: dict[str, Any] = {field.name: getattr(view, field.name) for field in fields(view)}
+    card = fill(template, {**variables, **more})
     if problems := check_metadata(card):
         raise CardError("the card's metadata is not valid:\n" + "\n".join(f"  {line}" for line in problems))
     return merge_kept(card, previous or "")
 
 
-def write_card(folder: Path, *, repo_id: str | None = None, template: Path | None = None) -> Path:
+def write_card(
+    folder: Path,
+    *,
+    repo_id: str | None = None,
+    template: Path | None = None,
+    report_file: Path | None = None,
+    force: bool = False,
+) -> Path:
     """Write README.md, its figures and .eval_results into a student's folder, from its report.json.
 
     Kept sections of a README.md that is there stay.
 
     Args:
         template: as for `render_card`; the recipe's `card.template` when left out.
+        report_file: a report of this folder's model that lies elsewhere; a copy goes into the folder.
+        force: with a report from elsewhere, take the place of a README.md that hubdistill did not write and
+            of another report.json; both stay under other names.
 
     Raises:
-        CardError: as `render_card`.
-        ReportError: there is no report.json that can be read.
+        CardError: as `render_card`; or README.md was not written by hubdistill.
+        ReportError: there is no report.json that can be read, or it is of another model.
         MissingExtraError: the figures are not there and matplotlib is not installed.
     """
-    report = load_report(folder)
+    report = load_report(report_file or folder)
     path = folder / FILE_NAME
-    previous = _read(path) if path.exists() else None
+    previous = read_card(path)
+    replaced: list[Path] = []
+    if report_file is not None:
+        refuse_other_weights(report, folder)
+        replaced = _others(folder, report_file, previous)
+        refuse_to_replace(replaced, force=force)
     if template is None and report.owner.template:
         template = Path(report.owner.template)
     card = render_card(
         report, repo_id=repo_id, template=template, previous=previous, figures=_figures(report, folder)
     )
+    set_aside(replaced)
+    if report_file is not None:
+        report.save(folder)
     write_text(path, card)
     write_eval_results(folder, report)
     return path
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CardError(
-            f"{path} is not UTF-8 ({error.reason} at byte {error.start}), so its kept sections cannot be "
-            "read; save it as UTF-8, or move it away for a new card"
-        ) from None
+def write_family_card(
+    folders: Sequence[Path], folder: Path, *, name: str, repo_ids: Mapping[str, str] | None = None
+) -> Path:
+    """Write the card of a family, and its figures, into a folder of its own.
 
+    Kept sections of a README.md that is there stay.
 
-def templates_folder() -> Path:
-    """The folder of the templates: inside an installed package, beside it in a checkout.
+    Args:
+        folders: the students'.
+        folder: where the card goes.
+        name: as for `render_family_card`; so are the repository ids.
 
     Raises:
-        CardError: they are in neither place.
+        CardError: as `render_family_card`.
+        ReportError: a student has no report.json that can be read.
+        MissingExtraError: the figures are not there and matplotlib is not installed.
     """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "templates", package.parent / "templates"):
-        if (folder / TEMPLATE).is_file():
-            return folder
-    raise CardError(f"the card templates are missing from {package}; install hubdistill again")
+    reports = [load_report(one) for one in folders]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE_NAME
+    previous = read_card(path)
+    figures = _figures(reports[0], folder, FAMILY_FIGURES)
+    card = render_family_card(reports, name=name, repo_ids=repo_ids, previous=previous, figures=figures)
+    write_text(path, card)
+    return path
 
 
-def _figures(report: DistillationReport, folder: Path) -> Sequence[Figure]:
-    """Draw the figures, or take those that are there where they cannot be drawn."""
+def _others(folder: Path, report_file: Path, card: str | None) -> list[Path]:
+    """What hubdistill did not write from a report, and a card of it would replace."""
+    found = [folder / FILE_NAME] if card and not is_ours(card) else []
+    own, other = folder / REPORT, report_file / REPORT if report_file.is_dir() else report_file
+    return [*found, own] if own.exists() and own.read_bytes() != other.read_bytes() else found
+
+
+def _figures(
+    report: DistillationReport, folder: Path, names: Collection[str] = FIGURE_NAMES
+) -> Sequence[Figure]:
+    """Draw the figures of some names, or take those that are there where they cannot be drawn."""
     try:
-        return draw_figures(report, folder)
+        return draw_figures(report, folder, names)
     except MissingExtraError:
-        planned = planned_figures(report)
+        planned = planned_figures(report, names)
         if all((folder / figure.path).is_file() for figure in planned):
             return planned
         raise
-
-
-def _template(path: Path | None) -> Template:
-    environment = SandboxedEnvironment(
-        loader=FileSystemLoader(templates_folder()),
-        undefined=StrictUndefined,
-        autoescape=True,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"code": code, "fenced": fenced}
-    if path is None:
-        return environment.get_template(TEMPLATE)
-    if not path.is_file():
-        raise CardError(f"no card template at {path}; correct --template or the recipe's `card.template`")
-    return environment.from_string(path.read_text(encoding="utf-8"))
-
-
-def _finalize(value: Any) -> Any:
-    """Escape for Markdown what is not Markdown already; autoescape alone would know HTML only."""
-    return value if isinstance(value, Markdown | Undefined) else escape(str(value))

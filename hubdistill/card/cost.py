@@ -37,8 +37,8 @@ def cost_table(report: DistillationReport) -> Markdown:
     rows: list[tuple[str, ...]] = [
         (
             f"Texts per second, {speed.tokens} tokens each",
-            _with_spread(speed.student, ""),
-            _with_spread(speed.teacher, ""),
+            with_spread(speed.student, ""),
+            with_spread(speed.teacher, ""),
             _speed_up(speed),
         )
         for speed in speeds
@@ -54,17 +54,24 @@ def cost_table(report: DistillationReport) -> Markdown:
 
 
 def _cost_row(report: DistillationReport, ours: Measurement, theirs: Measurement) -> tuple[str, ...]:
-    metric = report.metrics[ours.metric]
+    unit = report.metrics[ours.metric].unit
+    return cost_label(report, ours), with_spread(ours, unit), with_spread(theirs, unit), _part(ours, theirs)
+
+
+def cost_label(report: DistillationReport, m: Measurement) -> str:
+    """What was timed or weighed, as the head of a row: `Latency (median), 16 tokens, ms`."""
+    metric = report.metrics[m.metric]
     label = metric.title
-    tokens, batch = ours.parameters.get("tokens"), ours.parameters.get("batch_size")
+    tokens, batch = m.parameters.get("tokens"), m.parameters.get("batch_size")
     if tokens:
         label += f", {batch} texts of {tokens} tokens" if batch not in (None, 1) else f", {tokens} tokens"
     if metric.unit != "bytes":
         label += f", {metric.unit}"
-    return label, _with_spread(ours, metric.unit), _with_spread(theirs, metric.unit), _part(ours, theirs)
+    return label
 
 
-def _with_spread(m: Measurement, unit: str) -> Markdown:
+def with_spread(m: Measurement, unit: str) -> Markdown:
+    """A cost, and below it the range of its repeats."""
     text = _amount(m.value, unit)
     if m.interval:
         text += f"<br>[{_amount(m.interval.low, unit)}, {_amount(m.interval.high, unit)}]"
@@ -145,8 +152,8 @@ def _other_batches(report: DistillationReport) -> Markdown:
         (
             count(batch_size or 0),
             count(speed.tokens),
-            _with_spread(speed.student, ""),
-            _with_spread(speed.teacher, ""),
+            with_spread(speed.student, ""),
+            with_spread(speed.teacher, ""),
             _speed_up(speed),
         )
         for batch_size in batch_sizes(report)[1:]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.repocard_data import eval_results_to_model_index
 from huggingface_hub.utils._validators import validate_repo_id
 
+from hubdistill.card.licenses import find_conflicts
 from hubdistill.card.text import Markdown, plain
 from hubdistill.card.vocabulary import LANGUAGES, LICENSES, SPECIAL_LANGUAGES
 from hubdistill.errors import CardError
@@ -47,6 +49,7 @@ _TASKS = {
     "retrieval": ("information-retrieval", "Information Retrieval"),
     "texts": ("knowledge-distillation", "Knowledge Distillation"),
 }
+NOTHING: Mapping[str, str | None] = MappingProxyType({})
 _FRONT_MATTER = re.compile(r"\A\ufeff?\s*---\r?\n(.*?)\r?\n---(?:\r?\n|\Z)", re.DOTALL)
 
 
@@ -65,7 +68,9 @@ def metadata(report: DistillationReport, repo_id: str | None = None) -> dict[str
             [*TAGS, *(MADE_HERE if report.training else ()), *(plain(tag) for tag in report.owner.tags)]
         ),
         "base_model": report.base_model,
+        "widget": _widget(report),
         "datasets": unique(s.hub_id for s in report.corpus.sources if s.hub_id) if report.corpus else [],
+        "co2_eq_emissions": _emissions(report),
         "metrics": _metrics(report),
         "model-index": _model_index(report, repo_id),
     }
@@ -78,7 +83,15 @@ def front_matter(report: DistillationReport, repo_id: str | None = None) -> Mark
     Raises:
         CardError: as `metadata`.
     """
-    text = yaml.safe_dump(metadata(report, repo_id), sort_keys=False, allow_unicode=True, width=100)
+    return to_yaml(metadata(report, repo_id))
+
+
+def to_yaml(card: dict[str, Any]) -> Markdown:
+    """Plain data as front matter, without its `---` lines.
+
+    Each value stands on one line: no line begins with a text, which might look like a mark of the card.
+    """
+    text = yaml.dump(card, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=float("inf"))
     return Markdown(text.strip())
 
 
@@ -86,22 +99,24 @@ def license_id(report: DistillationReport) -> str:
     """The licence that the recipe sets, or else, for a student that was made of it, the teacher's.
 
     Raises:
-        CardError: there is none, or it is not one of the Hub's.
+        CardError: there is none, it is not one of the Hub's, or one that it was made of speaks against it.
     """
-    inherited = teacher_model(report).license if report.training else None
-    licence = report.owner.license or inherited
-    check_license(report.owner.model_copy(update={"license": licence}))
+    origins = _origins(report)
+    licence = report.owner.license or next(iter(origins.values()), None)
+    check_license(report.owner.model_copy(update={"license": licence}), origins)
     return str(licence)
 
 
-def check_license(owner: Card) -> None:
-    """Insist on a licence that the Hub knows.
+def check_license(owner: Card, origins: Mapping[str, str | None] = NOTHING) -> None:
+    """Insist on a licence that the Hub knows, and that those of the models behind it allow.
 
     Args:
         owner: the recipe's `card:`, with the teacher's licence where the recipe names none.
+        origins: the models that the student is made of, and their licences.
 
     Raises:
-        CardError: there is none, or it is not one of the Hub's.
+        CardError: there is none, it is not one of the Hub's, or a model's licence plainly does not allow it
+            and `card.license_note` does not say what does.
     """
     if not owner.license or owner.license == "unknown":
         raise CardError(
@@ -111,18 +126,21 @@ def check_license(owner: Card) -> None:
         )
     if problems := _license_problems(owner.license):
         raise CardError(problems[0])
+    if not owner.license_note and (conflicts := find_conflicts(owner.license, origins)):
+        raise CardError(conflicts[0])
 
 
-def check_owner(owner: Card) -> None:
+def check_owner(owner: Card, origins: Mapping[str, str | None] = NOTHING) -> None:
     """Insist on metadata that the Hub will accept, before there is a card.
 
     Args:
         owner: as for `check_license`.
+        origins: likewise.
 
     Raises:
-        CardError: the licence or a language is not one that the Hub knows.
+        CardError: as `check_license`; or a language is not one that the Hub knows.
     """
-    check_license(owner)
+    check_license(owner, origins)
     if problems := _language_problems(list(owner.language)):
         raise CardError(problems[0])
 
@@ -142,6 +160,24 @@ def language_list(codes: Sequence[str]) -> str:
     return listed(LANGUAGE_NAMES.get(code, code) for code in codes)
 
 
+def read_metadata(text: str) -> tuple[dict[str, Any], str]:
+    """The front matter of a card as plain data, and what comes after it.
+
+    Raises:
+        CardError: there is none, or it is not a mapping in YAML.
+    """
+    found = _FRONT_MATTER.match(text)
+    if not found:
+        raise CardError("no front matter: the card starts with a line ---, YAML and a line ---")
+    try:
+        card = yaml.safe_load(found[1])
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise CardError(f"the front matter is not YAML: {error}") from error
+    if not isinstance(card, dict):
+        raise CardError("the front matter is not a mapping of fields")
+    return card, text[found.end() :]
+
+
 def check_metadata(text: str) -> list[str]:
     """Find what the Hub would refuse in a card's front matter.
 
@@ -151,15 +187,10 @@ def check_metadata(text: str) -> list[str]:
     Returns:
         One line for each problem, with the field and what mends it; empty when all is well.
     """
-    found = _FRONT_MATTER.match(text)
-    if not found:
-        return ["no front matter: the card starts with a line ---, YAML and a line ---"]
     try:
-        card = yaml.safe_load(found[1])
-    except yaml.YAMLError as error:
-        return [f"the front matter is not YAML: {error}"]
-    if not isinstance(card, dict):
-        return ["the front matter is not a mapping of fields"]
+        card, _ = read_metadata(text)
+    except CardError as error:
+        return [str(error)]
     problems = [*_license_problems(card.get("license")), *_language_problems(card.get("language"))]
     for field, repo_type in (("base_model", "model"), ("datasets", "data set")):
         for value in _as_list(card.get(field)):
@@ -171,11 +202,51 @@ def check_metadata(text: str) -> list[str]:
         for value in _as_list(card.get(field)):
             if not isinstance(value, str) or not value.strip():
                 problems.append(f"{field}: {value!r} is not text; put it in quotes")
-    return [*problems, *_model_index_problems(card)]
+    return [*problems, *_widget_problems(card), *_model_index_problems(card)]
+
+
+def _emissions(report: DistillationReport) -> dict[str, Any]:
+    found = report.training.emissions if report.training else None
+    if found is None:
+        return {}
+    where = report.environment
+    return {
+        "emissions": found.grams,
+        "energy_consumed": found.kilowatt_hours,
+        "source": "codecarbon",
+        "training_type": "fine-tuning",
+        "hardware_used": where.processor if where.device == "cpu" else where.device,
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines with their line breaks escaped."""
+
+
+def _text_scalar(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if len(f"{text}.".splitlines()) > 1 else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text_scalar)
+
+
+def _widget(report: DistillationReport) -> list[dict[str, Any]]:
+    """What the Hub's widget shows first: the sentences of the quick start, which are ours."""
+    source, *others = report.quick_start.sentences or ("",)
+    return [{"source_sentence": source, "sentences": others}] if others else []
+
+
+def _origins(report: DistillationReport) -> dict[str, str | None]:
+    """Licences of the models that the student was made of, the teacher's first."""
+    if not report.training:
+        return {}
+    teacher, start = teacher_model(report), report.training.start
+    return {teacher.name: teacher.license, **({start.name: start.license} if start else {})}
 
 
 def _metrics(report: DistillationReport) -> list[str]:
-    return unique(m.metric for m in report.measurements if _is_listed(report, m))
+    return unique(plain(m.metric) for m in report.measurements if _is_listed(report, m))
 
 
 def _is_listed(report: DistillationReport, m: Measurement) -> bool:
@@ -189,27 +260,32 @@ def _is_listed(report: DistillationReport, m: Measurement) -> bool:
     return ours and m.plain and has_task and not data.made_queries
 
 
-def _model_index(report: DistillationReport, repo_id: str | None) -> list[dict[str, Any]]:
-    results = []
+def listed_results(report: DistillationReport) -> list[tuple[Measurement, EvalResult]]:
+    """What the Hub is told in the model-index, in its order, each with the measurement that it is."""
+    found = []
     for key, data in report.data.items():
         order = metric_order(report, data.kind)
         measured = [m for m in report.measurements if m.data == key and _is_listed(report, m)]
         for m in sorted(measured, key=lambda m: order.index(m.metric)):
             task_type, task_name = _TASKS[data.kind]
-            results.append(
-                EvalResult(
-                    task_type=task_type,
-                    task_name=task_name,
-                    dataset_type=data.hub_id or _slug(key),
-                    dataset_name=plain(data.title, 200) or key,
-                    dataset_config=data.config if data.hub_id else None,
-                    dataset_split=data.split if data.hub_id else None,
-                    dataset_revision=data.revision if data.hub_id else None,
-                    metric_type=m.metric,
-                    metric_name=_metric_name(report, m) or m.metric,
-                    metric_value=m.value,
-                )
+            result = EvalResult(
+                task_type=task_type,
+                task_name=task_name,
+                dataset_type=_line(data.hub_id) or _slug(key),
+                dataset_name=plain(data.title, 200) or key,
+                dataset_config=_line(data.config) if data.hub_id else None,
+                dataset_split=_line(data.split) if data.hub_id else None,
+                dataset_revision=_line(data.revision) if data.hub_id else None,
+                metric_type=plain(m.metric),
+                metric_name=_metric_name(report, m) or m.metric,
+                metric_value=m.value,
             )
+            found.append((m, result))
+    return found
+
+
+def _model_index(report: DistillationReport, repo_id: str | None) -> list[dict[str, Any]]:
+    results = [result for _, result in listed_results(report)]
     name = repo_id.rpartition("/")[2] if repo_id else student_model(report).name
     return eval_results_to_model_index(name, results) if results else []
 
@@ -219,6 +295,11 @@ def _metric_name(report: DistillationReport, m: Measurement) -> str:
     if m.against is not None and "k" in m.parameters:
         name += f" with {report.models[m.against].name}"
     return plain(name, 200)
+
+
+def _line(text: str | None) -> str | None:
+    """One line of visible characters: huggingface_hub writes some others as YAML that reads differently."""
+    return plain(text) or None if text else None
 
 
 def _slug(name: str) -> str:
@@ -241,7 +322,7 @@ def _is_repo_id(value: Any) -> bool:
 def _license_problems(value: Any) -> list[str]:
     if value is None:
         return ["license: missing; set `card.license` in the recipe"]
-    if value in LICENSES and value != "unknown":
+    if isinstance(value, str) and value in LICENSES and value != "unknown":
         return []
     near = difflib.get_close_matches(str(value).lower(), LICENSES, n=1, cutoff=0.5)
     hint = f"did you mean `{near[0]}`? " if near else ""
@@ -265,6 +346,17 @@ def _is_language(code: Any) -> bool:
     if not isinstance(code, str):
         return False
     return code in LANGUAGES or code in SPECIAL_LANGUAGES or re.fullmatch("[a-z]{3}", code) is not None
+
+
+def _widget_problems(card: dict[str, Any]) -> list[str]:
+    """Of the examples that the widget of sentence similarity takes."""
+    for example in _as_list(card.get("widget")) if card.get("pipeline_tag") == PIPELINE else ():
+        if isinstance(example, dict):
+            texts = [example.get("source_sentence"), *_as_list(example.get("sentences"))]
+            if len(texts) > 1 and all(isinstance(text, str) for text in texts):
+                continue
+        return [f"widget: {example!r} is not a `source_sentence` with a list of `sentences`"]
+    return []
 
 
 def _model_index_problems(card: dict[str, Any]) -> list[str]:

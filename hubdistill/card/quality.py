@@ -58,8 +58,12 @@ def asymmetric_tables(report: DistillationReport) -> Markdown:
     return Markdown("\n\n".join([*_first_open(tables), *_asymmetric_agreement(report)]))
 
 
-def family_table(report: DistillationReport) -> Markdown:
-    """All students of the run and their teacher."""
+def family_table(report: DistillationReport, *, own: bool = True) -> Markdown:
+    """All students of the run and their teacher.
+
+    Args:
+        own: the report's own student stands out.
+    """
     if not report.siblings:
         return Markdown()
     headline = headline_results(report)[:2]
@@ -67,9 +71,9 @@ def family_table(report: DistillationReport) -> Markdown:
     widths = {model.architecture.dimensions for model in report.models.values()}
     rows = []
     for key in (report.student, *report.siblings, report.teacher):
-        model = report.models[key]
+        model, name = report.models[key], short_name(report, key)
         cells = [
-            Markdown(f"**{short_name(report, key)}**") if key == report.student else short_name(report, key),
+            Markdown(f"**{name}**") if own and key == report.student else name,
             str(layers_of(model.architecture)) if model.architecture.kind == "transformer" else "static",
             *([count(model.architecture.dimensions)] if len(widths) > 1 else []),
             short_count(model.architecture.parameters),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hubdistill.card.text import Markdown, bullets, code, dataset_link, escape, fenced, folded, table
-from hubdistill.numbers import count, duration, layer_list, listed, memory, score, share
+from hubdistill.numbers import count, duration, layer_list, listed, memory, rate, score, share
 from hubdistill.report import CorpusFacts, DistillationReport, Source, Training, TrainingLog, Value
 
 SAMPLE_CHARACTERS = 200
@@ -288,14 +289,17 @@ def _time(training: Training) -> Markdown:
         if training.teacher_seconds is not None
         else "the teacher's vectors were there already"
     )
-    return escape(f"Making the student took {duration(training.seconds)}; {teacher}.")
+    text = f"Making the student took {duration(training.seconds)}; {teacher}."
+    if found := training.emissions:
+        text += f" For the training, codecarbon estimates {rate(found.kilowatt_hours)} kWh and"
+        text += f" {rate(found.grams)} g of CO2 equivalent."
+    return escape(text)
 
 
 def recipe_part(report: DistillationReport) -> Markdown:
     """The recipe and the command that repeats the run; empty when the report holds no recipe."""
     if report.recipe is None:
         return Markdown()
-    command = fenced(
-        "pip install hubdistill==" + report.hubdistill_version + "\nhubdistill run recipe.yaml", "bash"
-    )
+    version = shlex.quote(f"hubdistill=={report.hubdistill_version}")
+    command = fenced(f"pip install {version}\nhubdistill run recipe.yaml", "bash")
     return Markdown(f"{command}\n\n{folded('recipe.yaml', fenced(report.recipe, 'yaml'))}")

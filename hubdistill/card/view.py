@@ -12,10 +12,11 @@ from hubdistill.card.agreement import weakest_slices
 from hubdistill.card.claim import claim, glance, model_name
 from hubdistill.card.evaluation import EvaluationPart, evaluation_part
 from hubdistill.card.metadata import front_matter, language_list, languages, license_id
+from hubdistill.card.provenance import provenance_part
+from hubdistill.card.quick_start import QuickStartPart, quick_start_part
 from hubdistill.card.text import (
     Markdown,
     bullets,
-    code,
     dataset_link,
     escape,
     fenced,
@@ -24,6 +25,7 @@ from hubdistill.card.text import (
     table,
 )
 from hubdistill.card.training import TrainingPart, environment_lines, recipe_part, training_part
+from hubdistill.card.verify import verify_part
 from hubdistill.citations import citations
 from hubdistill.figures import NAMES, Figure
 from hubdistill.numbers import count, layer_list, share, short_count, size
@@ -45,20 +47,13 @@ class OwnerPart:
     """What the owner says in the recipe's `card:`, as it was written; empty where nothing was."""
 
     summary: Markdown
+    """Stands below the claim."""
     motivation: Markdown
+    """Why the model was made."""
     intended_use: Markdown
+    """Stands above what was drafted from the facts; so do the limitations."""
     limitations: Markdown
-
-
-@dataclass(frozen=True)
-class QuickStartPart:
-    """The snippet that was run, and what it printed."""
-
-    install: Markdown
-    code: Markdown
-    output: Markdown
-    truncation: Markdown
-    """How to cut the vectors to widths that were trained; empty when none were."""
+    """What the owner knows that no figure says."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +71,11 @@ class UsePart:
     """What the student is for and what not, drafted from the facts."""
 
     intended: Markdown
+    """What it is for, a list."""
     out_of_scope: Markdown
+    """What it is not for, a list."""
     limitations: Markdown
+    """What it inherits, cuts off and loses, a list."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,7 @@ class CardView:
     name: str
     """The repository's name, or the student's."""
     title: Markdown
+    """The owner's title, or the name."""
     claim: Markdown
     """One paragraph: origin, quality kept, speed gained."""
     glance: Markdown
@@ -103,6 +102,8 @@ class CardView:
     """Type, base model, teacher, dimensions, ... as a list."""
     architecture: ArchitecturePart
     evaluation: EvaluationPart
+    verify: Markdown
+    """The command that measures the figures again; empty when the report does not say how."""
     training: TrainingPart | None
     """None when the report says nothing about training."""
     environment: Markdown
@@ -139,15 +140,16 @@ def card_view(
         glance=glance(report),
         owner=_owner(report),
         figures={name: images.get(name, Markdown()) for name in NAMES},
-        quick_start=_quick_start(report, repo_id or student.name),
+        quick_start=quick_start_part(report, repo_id or student.name),
         description=_description(report),
         architecture=_architecture(report),
         evaluation=evaluation_part(report),
+        verify=verify_part(report, repo_id or student.name),
         training=training_part(report),
         environment=environment_lines(report),
         repeat=recipe_part(report),
         use=_use(report),
-        provenance=_provenance(report),
+        provenance=provenance_part([report]),
         citations=fenced("\n\n".join(entry.text for entry in citations(report)), "bibtex"),
     )
 
@@ -163,38 +165,6 @@ def _owner(report: DistillationReport) -> OwnerPart:
         motivation=Markdown((owner.motivation or "").strip()),
         intended_use=Markdown((owner.intended_use or "").strip()),
         limitations=Markdown((owner.limitations or "").strip()),
-    )
-
-
-def _quick_start(report: DistillationReport, model_id: str) -> QuickStartPart:
-    snippet = known(report.quick_start.code.strip(), "quick_start.code")
-    output = known(report.quick_start.output.strip(), "quick_start.output")
-    return QuickStartPart(
-        install=fenced("pip install -U sentence-transformers", "bash"),
-        code=fenced(snippet.replace("MODEL_ID", model_id), "python"),
-        output=fenced(output, "text"),
-        truncation=_truncation(report, model_id),
-    )
-
-
-def _truncation(report: DistillationReport, model_id: str) -> Markdown:
-    sizes = report.training.matryoshka if report.training else ()
-    if not sizes:
-        return Markdown()
-    full = count(student_model(report).architecture.dimensions)
-    code = (
-        f'model = SentenceTransformer("{model_id}", truncate_dim={sizes[0]})\n'
-        f"embeddings = model.encode(sentences)  # {sizes[0]} dimensions"
-    )
-    words = " or ".join(map(count, sizes))
-    made = student_model(report).architecture
-    note = "Cut vectors no longer have length 1; compare them by cosine"
-    if made.similarity == "cosine":
-        note += ", as `model.similarity` does"
-    return Markdown(
-        f"Vectors of {words} instead of {full} dimensions, for a smaller and quicker index:\n\n"
-        f"{fenced(code, 'python')}\n\n"
-        f"{note}."
     )
 
 
@@ -360,42 +330,3 @@ def _limits(report: DistillationReport) -> list[str]:
             + ("make this student." if training else "compare the two.")
         )
     return limits
-
-
-def _provenance(report: DistillationReport) -> Markdown:
-    student, teacher = student_model(report), teacher_model(report)
-    rows: list[tuple[str, str, str]] = [
-        ("This model", license_id(report), code(_short_revision(student.revision))),
-        (
-            Markdown(f"Teacher: {model_name(teacher)}"),
-            teacher.license or "not declared",
-            code(_short_revision(teacher.revision)),
-        ),
-    ]
-    if report.training and (start := report.training.start):
-        where = model_link(start.hub_id) if start.hub_id else escape(start.name)
-        rows.append(
-            (
-                Markdown(f"Starts from: {where}"),
-                start.license or "not declared",
-                code(_short_revision(start.revision)),
-            )
-        )
-    for source in report.corpus.sources if report.corpus else ():
-        where = dataset_link(source.hub_id) if source.hub_id else escape(source.name, 80)
-        revision = code(source.revision[:12]) if source.revision else Markdown("not on the Hub")
-        rows.append((Markdown(f"Texts: {where}"), "see the source", revision))
-    done = "Made" if report.training else "Measured"
-    rows.append((f"{done} with hubdistill", "apache-2.0", code(report.hubdistill_version)))
-    text = table(("Part", "Licence", "Revision"), rows)
-    created = report.created.strftime("%Y-%m-%d")
-    note = f"Measured on {created}. All facts of this card are in [report.json](report.json)."
-    own, theirs = report.owner.license, teacher.license
-    if report.training and own and theirs and own != theirs:
-        note += f" The licence differs from the teacher's ({escape(theirs)}); its terms hold as well."
-    return Markdown(f"{text}\n\n{note}")
-
-
-def _short_revision(revision: str) -> str:
-    kind, colon, digest = revision.rpartition(":")
-    return f"{kind}{colon}{digest[:12]}"

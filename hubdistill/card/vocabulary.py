@@ -8,11 +8,12 @@ letters are ISO 639-2 and 639-3, of which only the form is checked.
 from __future__ import annotations
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a list that is written as text."""
     return frozenset(text.split())
 
 
-LICENSES = _words(
+LICENSES = words(
     """
     apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0
     bigcode-openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear
@@ -27,7 +28,7 @@ LICENSES = _words(
     """
 )
 
-PIPELINE_TAGS = _words(
+PIPELINE_TAGS = words(
     """
     any-to-any audio-classification audio-text-to-text audio-to-audio automatic-speech-recognition
     depth-estimation document-question-answering feature-extraction fill-mask graph-ml
@@ -44,7 +45,7 @@ PIPELINE_TAGS = _words(
     """
 )
 
-LANGUAGES = _words(
+LANGUAGES = words(
     """
     aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv
     dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig

@@ -70,4 +70,5 @@ def _target(recipe: Recipe) -> str:
         return "would be refused: the recipe names no publish.namespace"
     names = ", ".join(f"{recipe.publish.namespace}/{student.name}" for student in recipe.students)
     gates = f", if {' and '.join(recipe.publish.gates)}" if recipe.publish.gates else ""
-    return f"{names}{' (private)' if recipe.publish.private else ''}{gates}"
+    collection = f", into the collection '{recipe.publish.collection}'" if recipe.publish.collection else ""
+    return f"{names}{' (private)' if recipe.publish.private else ''}{collection}{gates}"

@@ -5,7 +5,7 @@ Only drawing needs matplotlib; which figures there are and their alternative tex
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,8 +49,12 @@ class Figure:
         return f"{FOLDER}/{self.name}.png"
 
 
-def planned_figures(report: DistillationReport) -> tuple[Figure, ...]:
-    """The figures that this report has facts for, in the card's order."""
+def planned_figures(report: DistillationReport, names: Collection[str] = NAMES) -> tuple[Figure, ...]:
+    """The figures that this report has facts for, in the card's order.
+
+    Args:
+        names: of these only.
+    """
     texts = {
         "summary": alt_texts.summary,
         "precision_at_k": alt_texts.precision_at_k,
@@ -60,19 +64,24 @@ def planned_figures(report: DistillationReport) -> tuple[Figure, ...]:
         "training": alt_texts.training,
         "quality_speed": alt_texts.quality_speed,
     }
-    figures = (Figure(name, title, texts[name](report)) for name, title in TITLES.items())
+    figures = (Figure(name, title, texts[name](report)) for name, title in TITLES.items() if name in names)
     return tuple(figure for figure in figures if figure.alt)
 
 
-def draw_figures(report: DistillationReport, folder: Path) -> tuple[Figure, ...]:
+def draw_figures(
+    report: DistillationReport, folder: Path, names: Collection[str] = NAMES
+) -> tuple[Figure, ...]:
     """Draw a report's figures into `folder`/figures; the same report gives the same bytes.
 
     Figures of an earlier report that this one has no facts for are removed.
 
+    Args:
+        names: of these only.
+
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figures = planned_figures(report)
+    figures = planned_figures(report, names)
     if figures:
         painters = _painters()
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)

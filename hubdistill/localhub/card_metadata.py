@@ -119,7 +119,8 @@ def _errors(metadata: dict[Any, Any]) -> Iterator[str]:
         if name in metadata and not isinstance(metadata[name], str):
             yield f'"{name}" must be a string, not a {_kind(metadata[name])}'
     relation = metadata.get("base_model_relation")
-    if relation is not None and relation not in BASE_MODEL_RELATIONS:
+    known_relation = isinstance(relation, str) and relation in BASE_MODEL_RELATIONS
+    if relation is not None and not known_relation:
         known = ", ".join(sorted(BASE_MODEL_RELATIONS))
         yield f'"base_model_relation" must be one of [{known}], not {relation!r}'
     if "model-index" in metadata:

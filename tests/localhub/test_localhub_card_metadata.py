@@ -65,6 +65,7 @@ def test_what_the_client_writes_passes() -> None:
         ("base_model: a/b/c", "Use a model id"),
         ("datasets: [my data]", "Use a dataset id"),
         ("base_model_relation: distillation", '"base_model_relation" must be one of [adapter, finetune'),
+        ("base_model_relation: [finetune]", '"base_model_relation" must be one of'),
         ("library_name: [a]", '"library_name" must be a string, not a list'),
         ("pipeline_tag: 1", '"pipeline_tag" must be a string'),
         ("license: mit\nlicense: mit", "duplicated mapping key 'license'"),

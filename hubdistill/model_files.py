@@ -1,0 +1,82 @@
+"""A model's files on disk: what they weigh, and the digests by which models are told apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from hubdistill.errors import TeacherError
+
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_SIDE_FOLDERS = ("onnx", "openvino", "figures")
+_MODEL_FILES = (".safetensors", ".json", ".txt", ".model", ".py", ".bin", ".pt", ".jinja")
+_OTHER_FILES = (
+    "report.json",
+    "training_args.bin",
+    "optimizer.pt",
+    "scheduler.pt",
+    "scaler.pt",
+    "trainer_state.json",
+)
+
+
+def model_bytes(folder: Path) -> int:
+    """Bytes of the files that `SentenceTransformer(folder)` can need.
+
+    Weights are counted once: as safetensors where there are any. Cards, figures, reports, checkpoints,
+    exports and what a trainer leaves behind are not counted.
+    """
+    files = list(_model_files(folder))
+    in_safetensors = {path.parent for path in files if path.suffix == ".safetensors"}
+    return sum(
+        path.stat().st_size for path in files if not (path.suffix == ".bin" and path.parent in in_safetensors)
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a model's weights, sorted.
+
+    Raises:
+        TeacherError: there are none.
+    """
+    weights = {path for pattern in _WEIGHTS for path in folder.rglob(pattern)}
+    if not weights:
+        raise TeacherError(f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); it is not a whole model")
+    return sorted(weights)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digests(folder: Path) -> tuple[str, str]:
+    """`sha256:` of a folder's weights, and a digest of all that its vectors can depend on.
+
+    Raises:
+        TeacherError: there are no weights.
+    """
+    weights = weight_files(folder)
+    parts = [
+        path for path in folder.rglob("*") if path.is_file() and path.suffix in (".json", ".txt", ".model")
+    ]
+    sums = {path: sha256_of(path) for path in sorted({*weights, *parts})}
+    of_weights = [sums[path] for path in weights]
+    # One file: its own checksum, which can be compared with the one that the Hub shows.
+    whole = (
+        of_weights[0] if len(of_weights) == 1 else hashlib.sha256("\n".join(of_weights).encode()).hexdigest()
+    )
+    lines = "".join(f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in sums.items())
+    return f"sha256:{whole}", hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _model_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        aside = any(
+            part.startswith((".", "checkpoint-")) or part in _SIDE_FOLDERS for part in parts[:-1]
+        ) or path.name.startswith(".")
+        if path.is_file() and not aside and path.suffix in _MODEL_FILES and path.name not in _OTHER_FILES:
+            yield path
