@@ -17,6 +17,7 @@ PUBLIC = [
     "PushOutcome",
     "Recipe",
     "Run",
+    "Verification",
     "__version__",
     "check_loads_back",
     "compare_reports",
@@ -26,7 +27,10 @@ PUBLIC = [
     "preflight",
     "push",
     "render_card",
+    "render_family_card",
+    "verify",
     "write_card",
+    "write_family_card",
 ]
 
 WITHOUT_TORCH = [
@@ -43,6 +47,8 @@ WITHOUT_TORCH = [
     "hubdistill.hub",
     "hubdistill.localhub",
     "hubdistill.demo",
+    "hubdistill.preview",
+    "hubdistill.verification.card_check",
     "hubdistill.data_sources",
 ]
 

@@ -135,7 +135,8 @@ def compare_with_hub(
             and not name.endswith("_OFFLINE")
         }
         environment |= {"HF_HOME": home, "HF_ENDPOINT": api.endpoint, "HF_TOKEN": secret(api)}
-        environment |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        environment |= {"TOKENIZERS_PARALLELISM": "false"}
         for attempt in range(_ATTEMPTS):
             # The download may have failed in passing, and goes on from where it was.
             time.sleep(attempt)

@@ -111,7 +111,7 @@ def _measured(m: Measurement) -> Figure:
 def _cost_ratio(ours: Measurement, theirs: Measurement) -> Figure:
     """Of two independent intervals, the ratio's is as wide as can be."""
     mine, other = interval_ends(ours.interval), interval_ends(theirs.interval)
-    ends = (mine[0] / other[1], mine[1] / other[0]) if mine and other and other[0] > 0 else None
+    ends = (mine[0] / other[1], mine[1] / other[0]) if mine and other and min(other) > 0 else None
     parameters = tuple(ours.parameters.items())
     ratio = ours.value / theirs.value
     return Figure("ratio", ours.metric, ours.model, theirs.model, ours.data, parameters, ratio, None, ends)

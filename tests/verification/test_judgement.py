@@ -61,9 +61,7 @@ def test_quality(claimed: Figure, measured: Figure, conditions: Conditions, verd
 
 
 def test_a_reason_says_by_how_much() -> None:
-    assert (
-        judge(figure(0.82), figure(0.8), Conditions())[1] == "off by 0.02, though inside the interval"
-    )
+    assert judge(figure(0.82), figure(0.8), Conditions())[1] == "off by 0.02, though inside the interval"
     assert judge(figure(0.8, (0.7, 0.8)), figure(0.8), Conditions())[1] == "the interval is [0.7000, 0.9000]"
 
 
@@ -81,13 +79,24 @@ def test_a_reason_says_by_how_much() -> None:
 )
 def test_cost(metric: str, claimed: float, measured: float, ends: Ends | None, verdict: str) -> None:
     what = "" if metric == "speedup" else "ratio"
-    # What the claim says of its own spread makes no difference.
-    told = Figure(what, metric, "s", "t", "speed", (), claimed, None, (0.0, 100.0))
+    told = Figure(what, metric, "s", "t", "speed", (), claimed, None, None)
     found = Figure(what, metric, "s", "t", "speed", (), measured, None, ends)
     assert judge(told, found, Conditions())[0] == verdict
     elsewhere = judge(told, found, ELSEWHERE)
     assert elsewhere[0] == ("not run" if verdict == "differs" else "holds")
     assert "8 cores" in elsewhere[1]
+
+
+def test_cost_with_spread() -> None:
+    measured = Figure("ratio", "load_seconds", "s", "t", "speed", (), 0.98, None, (0.88, 1.09))
+    for claimed, verdict in ((0.68, "holds"), (0.5, "differs")):
+        told = Figure("ratio", "load_seconds", "s", "t", "speed", (), claimed, None, (0.4, 0.94))
+        assert judge(told, measured, Conditions())[0] == verdict
+    told = Figure("", "speedup", "s", "t", "speed", (), 2.0, None, (0.0, 100.0))
+    assert judge(told, told, Conditions())[0] == "differs"
+    # However wide an interval is claimed.
+    told = Figure("", "speedup", "s", "t", "speed", (), 10.0, None, (1.0, 100.0))
+    assert judge(told, replace(told, value=2.0, interval=(1.8, 2.2)), Conditions())[0] == "differs"
 
 
 def test_tolerances() -> None:
