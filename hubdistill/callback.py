@@ -121,6 +121,7 @@ class HubDistillCallback(TrainerCallback):
         self.token = token
         self.push = push
         self.checkpoints_go_to_hub = False
+        self.left_out: tuple[str, ...] = ()
         self.published = False
         self.outcome: PushOutcome | None = None
         """What the final push did."""
@@ -135,9 +136,11 @@ class HubDistillCallback(TrainerCallback):
         self.token = self.token or args.hub_token
         if self.push and state.is_world_process_zero:
             check_gates(self.gates, self.evaluation)
-            preflight(
+            place = preflight(
                 self.repo_id, token=self.token, tag=self.tag, collection=self.collection, **self.destination
             )
+            # A card that is there already stays until the final one is written.
+            self.left_out = ("README.md",) if place.exists else ()
         check_sets(self.evaluation, Path(), seed=args.seed)
         check_held_out(self.evaluation, HeldOut(self.held_out), seed=args.seed)
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
@@ -178,6 +181,7 @@ class HubDistillCallback(TrainerCallback):
                 self.repo_id,
                 token=self.token,
                 commit_message=f"Training in progress, step {state.global_step}",
+                exclude=self.left_out,
                 load_back=False,
                 **self.destination,
             )

@@ -246,13 +246,26 @@ class Run:
             cards.append(write_family_card(folders, family, name=self.recipe.name, repo_ids=repo_ids))
         return cards
 
-    def push(self, *, token: str | None = None, dry_run: bool = False) -> list[PushOutcome]:
-        """Publish every student, each in one commit; none of them unless all meet the recipe's gates."""
+    def push(
+        self, *, token: str | None = None, dry_run: bool = False, force: bool = False
+    ) -> list[PushOutcome]:
+        """Publish every student, each in one commit; none of them unless all can be.
+
+        That is, unless all meet the recipe's gates and no card was edited on the Hub.
+
+        Args:
+            token: a Hub token; by default the one of HF_TOKEN, `hf auth login` or a trusted publisher.
+            dry_run: find out what would happen, and send nothing.
+            force: replace what was edited on the Hub's cards.
+        """
         if not processes().is_main_process:
             return []
-        if self.recipe.publish.gates and not dry_run and len(self._names()) > 1:
-            would_be = self.push(token=token, dry_run=True)
+        if not dry_run and len(self._names()) > 1:
+            would_be = self.push(token=token, dry_run=True, force=force)
             refuse_unmet({outcome.repo_id: outcome.gates for outcome in would_be})
+            for outcome in would_be:
+                if outcome.conflict:
+                    raise CardError(f"{outcome.repo_id}: {outcome.conflict}")
         settings = self.recipe.publish
         return [
             push(
@@ -268,6 +281,7 @@ class Run:
                 collection_note=settings.collection_note,
                 commit_message=settings.commit_message,
                 gates=settings.gates,
+                force=force,
             )
             for name in self._names()
         ]

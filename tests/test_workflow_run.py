@@ -344,6 +344,7 @@ GATES = ["--gate", "spearman_cosine@stsb-test >= 0.95*teacher", "--gate", "no_re
         ),
         ({"check": "none", "gates": ""}, {"ref_type": "branch", "ref_name": "main"}, [PUSH]),
         ({"check": "none", "create-pr": True}, {}, [[*PUSH, *GATES, "--create-pr"]]),
+        ({"check": "none", "force": True, "gates": ""}, {}, [[*PUSH, "--tag", TAG, "--force"]]),
         (
             {"quick": False, "data": "my data", "teacher": "a/b"},
             {},
@@ -368,7 +369,7 @@ GATES = ["--gate", "spearman_cosine@stsb-test >= 0.95*teacher", "--gate", "no_re
             ],
         ),
     ],
-    ids=["gates", "branch", "pull request", "verify all", "recipe", "teacher"],
+    ids=["gates", "branch", "pull request", "force", "verify all", "recipe", "teacher"],
 )
 def test_inputs_become_options(
     tmp_path: Path, inputs: dict[str, Any], github: dict[str, str], calls: list[list[str]]
@@ -377,8 +378,26 @@ def test_inputs_become_options(
     job = machine.job(github={"ref_type": "tag", "ref_name": TAG, **github})
     job.run(with_inputs(**inputs), "publish")
     assert not job.failed, job.log
-    assert machine.calls("hubdistill")[:-1] == calls
+    assert machine.calls("hubdistill") == calls
     assert job.outputs["url"] == "u/discussions/1"
+
+
+def test_a_model_without_a_report_is_published_and_said_to_be(tmp_path: Path) -> None:
+    job = Machine(tmp_path, pushing=OUTCOME).job().run(with_inputs(gates="", check="none"), "publish")
+    assert not job.failed, job.log
+    assert job.summary == f"### [{REPO}](u/discussions/1)\n"
+
+
+@pytest.mark.parametrize(("given", "seen"), [({"HF_TOKEN": TOKEN}, TOKEN), ({}, "hf_of_the_job")])
+def test_the_token_can_read_what_is_measured(tmp_path: Path, given: dict[str, str], seen: str) -> None:
+    machine = Machine(tmp_path, measuring='printf "$HF_TOKEN" > read-with', pushing=OUTCOME)
+    caller = with_inputs(gates="")
+    caller["jobs"]["publish"]["secrets"] = given
+    job = machine.job()
+    job.environment = {**job.environment, "HF_TOKEN": "hf_of_the_job"}
+    job.run(caller, "publish")
+    assert not job.failed, job.log
+    assert (job.workspace / "read-with").read_text() == seen
 
 
 @pytest.mark.parametrize("inputs", [{"check": "evaluate"}, {"check": "verfiy"}], ids=["nothing", "typo"])

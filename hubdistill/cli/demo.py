@@ -55,6 +55,8 @@ def _show(shown: Demonstration, sink: Sink, *, serve: bool) -> None:
         *(f"card     {card}" for card in cards),
         *(f"figures  {folder}" for folder in figures if folder.is_dir()),
         f"recipe   {shown.folder / 'recipe.yaml'}",
+        f"verify   hubdistill verify {next(iter(shown.folders.values()))} "
+        f"--data {shown.folder / 'corpus'} --teacher {shown.folder / 'teacher'}",
         f"Hub      {shown.hub_folder}",
     ]
     worst = max(shown.apart.values())

@@ -13,6 +13,9 @@ from hubdistill.cli.output import Sink
 def run(
     recipe: RecipePath,
     push: Annotated[bool, typer.Option("--push/--no-push", help="Publish the students at the end.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --push, replace what was edited on the Hub's cards.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     device: Device = None,
     token: Token = None,
@@ -45,7 +48,7 @@ def run(
         return
     job.write_cards()
     places = {name: str(job.student_folder(name)) for name in reports}
-    outcomes = job.push(token=token) if push else []
+    outcomes = job.push(token=token, force=force) if push else []
     places |= {name: outcome.url for name, outcome in zip(reports, outcomes, strict=False)}
 
     from hubdistill.cli.tables import students_summary, students_table

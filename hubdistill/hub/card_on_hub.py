@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from typing import Any
 
 from huggingface_hub import HfApi, get_session, hf_raise_for_status
@@ -10,17 +11,17 @@ from huggingface_hub import HfApi, get_session, hf_raise_for_status
 from hubdistill.card import render_card
 from hubdistill.card.keep import kept_sections, merge_kept
 from hubdistill.card.metadata import check_metadata
+from hubdistill.card.stamp import stamped, without_stamp, words
 from hubdistill.errors import CardError
 from hubdistill.figures import planned_figures
 from hubdistill.hub.access import authorization
-from hubdistill.hub.card_conflicts import words
 from hubdistill.hub.files import CARD
 from hubdistill.hub.local import LocalFile, from_bytes
 from hubdistill.hub.plan import read_content
 from hubdistill.report import DistillationReport
 
 
-def merge_card(local: LocalFile, on_hub: str, *, force: bool = False) -> tuple[LocalFile, tuple[str, ...]]:
+def merge_card(local: LocalFile, on_hub: str, *, ours: Collection[str] = ()) -> LocalFile:
     """Take the kept sections of the card on the Hub into the card that is pushed.
 
     The Hub's card is the one that people edit, so its text wins where both have one; a section that is
@@ -29,35 +30,22 @@ def merge_card(local: LocalFile, on_hub: str, *, force: bool = False) -> tuple[L
     Args:
         local: README.md of the folder.
         on_hub: README.md of the repository.
-        force: where both have a text, the folder's wins.
-
-    Returns:
-        The card to push, and a note for each section in which the Hub's text replaced another.
+        ours: names of the sections in which the folder's text wins.
 
     Raises:
         CardError: one of the cards has a kept section that is not closed, or a name twice.
     """
     card = read(local)
-    try:
-        theirs = kept_sections(on_hub)
-    except CardError as error:
-        raise CardError(f"the card on the Hub: {error}; edit it there") from None
-    ours = {section.name: section for section in kept_sections(card)}
-    apart = [
-        section
-        for section in theirs
-        if words(section) and section.name in ours and words(ours[section.name]) not in ("", words(section))
-    ]
     lines = on_hub.splitlines(keepends=True)
-    for section in reversed(theirs):
-        if words(section) == "" or (force and section in apart):
+    for section in reversed(kept_sections(on_hub)):
+        if not words(section.text) or section.name in ours:
             del lines[section.start : section.stop + 1]
-    merged = merge_kept(card, "".join(lines))
-    stays = (
-        "folder's text replaces the Hub's" if force else "Hub's text stays, which is newer than the folder's"
-    )
-    notes = tuple(f"kept section '{section.name}': the {stays}" for section in apart)
-    return from_bytes(CARD, merged.encode()), notes
+    return from_bytes(CARD, merge_kept(card, "".join(lines)).encode())
+
+
+def stamp_card(card: LocalFile) -> LocalFile:
+    """Note on a card what it says, so that the next push sees what was edited on the Hub since."""
+    return from_bytes(CARD, stamped(read(card)).encode())
 
 
 def read(card: LocalFile) -> str:
@@ -94,16 +82,10 @@ def read_card(api: HfApi, repo_id: str, commit: str) -> str:
 
 
 def card_diff(on_hub: str, card: LocalFile) -> str:
-    """What a push would change in the card, as a unified diff."""
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        for line in difflib.unified_diff(
-            on_hub.splitlines(keepends=True),
-            read(card).splitlines(keepends=True),
-            f"{CARD} on the Hub",
-            f"{CARD} to push",
-        )
-    )
+    """What a push would change in the card, as a unified diff; stamps aside."""
+    before, after = (without_stamp(text).splitlines() for text in (on_hub, read(card)))
+    lines = difflib.unified_diff(before, after, f"{CARD} on the Hub", f"{CARD} to push", lineterm="")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def refuse_invalid_card(card: LocalFile) -> None:

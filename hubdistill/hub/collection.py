@@ -107,22 +107,22 @@ def find_collection(
     return Collection(found.title, owner, slug, _page(api, slug), created=False, added=not inside)
 
 
-def put_into(
-    api: HfApi, collection: Collection, repo_id: str, *, note: str | None, private: bool
-) -> Collection:
-    """Put a model into a collection, which is made when it is missing; one that is in there stays as it is.
+def put_into(api: HfApi, collection: Collection, repo_id: str, *, note: str | None) -> Collection:
+    """Put a model into a collection; one that is in there stays as it is.
+
+    A collection that is missing is made, private as the model's repository is.
 
     Args:
         api: the client.
         collection: as `find_collection` gave it.
         repo_id: the model.
         note: a sentence that stands beside the model there.
-        private: a collection that is made is private.
     """
     if not collection.added:
         return collection
     slug = collection.slug
     if slug is None:
+        private = bool(api.model_info(repo_id).private)
         # Another push of the family may have made it meanwhile.
         made = api.create_collection(
             collection.title, namespace=collection.namespace, private=private, exists_ok=True

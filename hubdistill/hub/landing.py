@@ -10,11 +10,13 @@ from httpx2 import HTTPError
 from huggingface_hub import HfApi
 from huggingface_hub.hf_api import RepoFile
 
+from hubdistill.card.keep import kept_sections
+from hubdistill.card.stamp import words
 from hubdistill.conditions import Condition, NoRegression
-from hubdistill.errors import GateError, ReportError, StaleParentError
+from hubdistill.errors import CardError, GateError, ReportError, StaleParentError
 from hubdistill.hub.access import MAIN, Preflight
-from hubdistill.hub.card_conflicts import refuse_lost_words
-from hubdistill.hub.card_on_hub import card_diff, merge_card, read, read_card
+from hubdistill.hub.card_conflicts import compare_cards, refuse_conflict
+from hubdistill.hub.card_on_hub import card_diff, merge_card, read, read_card, stamp_card
 from hubdistill.hub.failures import is_passing, is_stale
 from hubdistill.hub.files import CARD, Selection, is_chosen, role_of
 from hubdistill.hub.gates import GateResult, judge, refuse_unmet
@@ -75,6 +77,8 @@ class Prepared:
     gates: tuple[GateResult, ...]
     new_branch: bool
     card_diff: str | None
+    lost: tuple[str, ...]
+    """What was edited on the Hub's card and this push would undo."""
     load_back: bool
     """The commit changes the model, and it is to be loaded back."""
 
@@ -93,6 +97,7 @@ def land(api: HfApi, place: Preflight, wish: Wish, tell: Progress) -> tuple[Prep
 
     Raises:
         GateError: a gate is not met.
+        CardError: the card was edited on the Hub, and the push would undo it.
         StaleParentError: the branch moved at every attempt.
         HTTPError: the Hub refuses, or could not be reached at every attempt.
     """
@@ -111,6 +116,7 @@ def land(api: HfApi, place: Preflight, wish: Wish, tell: Progress) -> tuple[Prep
                 return sent, commit
             prepared = prepare(api, replace(place, exists=True), wish)
             refuse_unmet({place.repo_id: prepared.gates})
+            refuse_conflict(prepared.lost)
             plan = prepared.plan
             if prepared.new_branch:
                 new_branch = True
@@ -151,7 +157,6 @@ def prepare(api: HfApi, place: Preflight, wish: Wish) -> Prepared:
     """Compare with the newest head, and judge the gates against the report there. Nothing is sent.
 
     Raises:
-        CardError: the card was edited on the Hub, and the push would undo it.
         PublishError: the tag is on another commit, the branch is none, or there is no room to load the model
             back.
     """
@@ -159,12 +164,14 @@ def prepare(api: HfApi, place: Preflight, wish: Wish) -> Prepared:
     tree: dict[str, RepoFile] = read_tree(api, place.repo_id, head) if head else {}
     local = dict(wish.local)
     notes: tuple[str, ...] = ()
-    changed_lines = None
+    changed_lines: str | None = None
+    lost: tuple[str, ...] = ()
+    if CARD in local:
+        local[CARD] = stamp_card(local[CARD])
     if head and CARD in local and CARD in tree and not is_same(local[CARD], tree[CARD]):
         on_hub = read_card(api, place.repo_id, head)
-        if not wish.force:
-            refuse_lost_words(api, place.repo_id, head, on_hub=on_hub, ours=read(local[CARD]))
-        local[CARD], notes = merge_card(local[CARD], on_hub, force=wish.force)
+        card, lost, notes = _merge(api, place, wish, head, on_hub, wish.local[CARD])
+        local[CARD] = stamp_card(card)
         changed_lines = card_diff(on_hub, local[CARD]) or None
     plan = make_plan(
         head,
@@ -181,7 +188,30 @@ def prepare(api: HfApi, place: Preflight, wish: Wish) -> Prepared:
     if load_back:
         refuse_no_room(wish.model_bytes)
     gates = _judge(api, place, wish, head)
-    return Prepared(plan, notes, gates, not there, changed_lines, load_back)
+    return Prepared(plan, notes, gates, not there, changed_lines, lost, load_back)
+
+
+def _merge(
+    api: HfApi, place: Preflight, wish: Wish, head: str, on_hub: str, ours: LocalFile
+) -> tuple[LocalFile, tuple[str, ...], tuple[str, ...]]:
+    """The card with what the Hub's has, what of the Hub's it undoes, and what to say about it."""
+    try:
+        edits = compare_cards(api, place.repo_id, head, on_hub=on_hub, ours=read(ours))
+    except CardError as error:
+        raise CardError(f"the card on the Hub or in the folder: {error}") from None
+    notes = [
+        f"kept section '{name}': the Hub's text stays, which is newer than the folder's"
+        for name in sorted(() if wish.force else edits.behind)
+    ]
+    names = {section.name for section in kept_sections(on_hub)} if wish.force else edits.newer
+    filled = {section.name for section in kept_sections(read(ours)) if words(section.text)}
+    lost = () if wish.force else edits.lost
+    if lost and wish.create_pr:
+        lost = ()
+        notes.append(
+            "The card on the Hub was edited there; the pull request would undo some of it: see there."
+        )
+    return merge_card(ours, on_hub, ours=names & filled), lost, tuple(notes)
 
 
 def _judge(api: HfApi, place: Preflight, wish: Wish, head: str | None) -> tuple[GateResult, ...]:

@@ -39,6 +39,7 @@ _CHILD = """
 import json, sys, traceback
 wish = json.load(sys.stdin)
 import numpy
+from httpx2 import HTTPError
 from sentence_transformers import SentenceTransformer
 
 def vectors_of(name, **options):
@@ -47,7 +48,7 @@ def vectors_of(name, **options):
 
 try:
     hub = vectors_of(wish["repo_id"], revision=wish["revision"])
-except OSError:
+except (HTTPError, OSError):
     traceback.print_exc()
     sys.exit(75)
 here = vectors_of(wish["folder"])
@@ -151,15 +152,21 @@ def compare_with_hub(
             )
             if done.returncode != _FAILED_IN_PASSING:
                 break
+    again = (
+        "; a push that changes nothing does not load it again, `hubdistill verify "
+        f"{repo_id}{f'@{revision}' if revision else ''} --quick` does"
+    )
     if done.returncode != 0:
         why = redact(_last_exception(done.stderr), secret(api))
-        raise PublishError(f"{repo_id} at {revision or 'main'} does not load from {api.endpoint}: {why}")
+        raise PublishError(
+            f"{repo_id} at {revision or 'main'} does not load from {api.endpoint}: {why}{again}"
+        )
     result = json.loads(done.stdout.strip().splitlines()[-1])
     if result["difference"] is None:
         hub, here = result["shapes"]
         raise PublishError(
             f"{repo_id} at {revision or 'main'} gives vectors of shape {hub} (or no numbers), the model in "
-            f"{folder} of shape {here}"
+            f"{folder} of shape {here}{again}"
         )
     return LoadedBack(float(result["difference"]), float(result["largest"]))
 

@@ -37,6 +37,7 @@ class PushOutcome:
         notes: what the pusher should know, in sentences.
         card_diff: on a dry run, what would change in the Hub's card, as a unified diff; None: nothing, or
             there is no card yet.
+        conflict: on a dry run, what was edited on the Hub's card and would be undone, which stops a push.
         load_back: the largest difference between the vectors of the model on the Hub and of the local one;
             None where it was not loaded back.
         collection: the collection that the model was put into (on a dry run: would be).
@@ -57,13 +58,14 @@ class PushOutcome:
     gates: tuple[GateResult, ...] = ()
     notes: tuple[str, ...] = ()
     card_diff: str | None = None
+    conflict: str | None = None
     load_back: float | None = None
     collection: Collection | None = None
 
     @property
     def refused(self) -> bool:
-        """Whether a gate is not met, so that nothing would be pushed."""
-        return not all(gate.met for gate in self.gates)
+        """Whether a gate is not met or the card was edited on the Hub, so that nothing would be pushed."""
+        return self.conflict is not None or not all(gate.met for gate in self.gates)
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON types."""
@@ -78,9 +80,9 @@ class PushOutcome:
         changed = [file for file in self.files if file.status != "unchanged"]
         if self.refused:
             unmet = sum(not gate.met for gate in self.gates)
-            headline = (
-                f"A push to {self.repo_id} would be refused: {unmet} of {len(self.gates)} gates not met"
-            )
+            reasons = [f"{unmet} of {len(self.gates)} gates not met"] if unmet else []
+            reasons += ["its card was edited on the Hub"] if self.conflict else []
+            headline = f"A push to {self.repo_id} would be refused: {'; '.join(reasons)}"
         elif not changed and self.branch_created:
             made = "would get" if self.dry_run else "has"
             headline = f"{self.repo_id} {made} the new branch {self.revision}; no file differs from main"
@@ -111,7 +113,9 @@ class PushOutcome:
             )
         if self.left_out:
             lines += ["Left out:", *(f"  {path}: {why}" for path, why in self.left_out)]
-        if self.card_diff:
+        if self.conflict:
+            lines.append(self.conflict)
+        elif self.card_diff:
             lines += ["The card would change:", *_beginning(self.card_diff)]
         return "\n".join([*lines, *self.notes])
 

@@ -10,6 +10,7 @@ from huggingface_hub import HfApi
 
 from hubdistill.errors import PublishError
 from hubdistill.hub.access import Preflight, client, preflight, secret
+from hubdistill.hub.card_conflicts import explain
 from hubdistill.hub.card_on_hub import address_card, refuse_invalid_card, validate_on_hub
 from hubdistill.hub.collection import check_note, put_into
 from hubdistill.hub.failures import explained
@@ -147,7 +148,12 @@ def push(
         if dry_run:
             prepared = patiently(lambda: prepare(api, place, wish), tell)
             outcome = _outcome(place, wish, prepared, warned)
-            return replace(outcome, dry_run=True, card_diff=prepared.card_diff)
+            return replace(
+                outcome,
+                dry_run=True,
+                card_diff=prepared.card_diff,
+                conflict=explain(prepared.lost) if prepared.lost else None,
+            )
         prepared, commit = land(api, place, wish, tell)
     outcome = _outcome(place, wish, prepared, warned)
     if commit is None:
@@ -223,15 +229,13 @@ def _mark(
         with explained(f"{done} tagging it failed", endpoint=api.endpoint, token=secret(api)):
             patiently(lambda: put_tag(api, place, tag, target), tell)
     if place.collection:
-        collection, private = place.collection, bool(wish.private)
+        collection = place.collection
         with explained(
             f"{done} putting it into the collection '{collection.title}' failed",
             endpoint=api.endpoint,
             token=secret(api),
         ):
-            put = patiently(
-                lambda: put_into(api, collection, place.repo_id, note=note, private=private), tell
-            )
+            put = patiently(lambda: put_into(api, collection, place.repo_id, note=note), tell)
         outcome = replace(outcome, collection=put)
     return outcome
 

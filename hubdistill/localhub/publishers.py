@@ -30,8 +30,10 @@ class Publisher:
     def matches(self, claims: Mapping[str, Any]) -> bool:
         """Whether the claims of a GitHub id token are those of this workflow, exactly.
 
-        https://docs.github.com/en/actions/reference/security/oidc: `workflow_ref` is
-        OWNER/NAME/.github/workflows/FILE@REF, also where the job itself is in a reusable workflow.
+        The Hub's `branch` and `workflow` (a file, https://huggingface.co/docs/hub/trusted-publishers) are no
+        claims of GitHub's, whose `workflow` is a name. The file is in `workflow_ref`, which is
+        OWNER/NAME/.github/workflows/FILE@REF, also where the job itself is in a reusable workflow
+        (https://docs.github.com/en/actions/reference/security/oidc).
         """
         file = str(claims.get("workflow_ref")).partition("@")[0]
         return (

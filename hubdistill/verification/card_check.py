@@ -19,6 +19,7 @@ from hubdistill import __version__
 from hubdistill.card import render_card
 from hubdistill.card.keep import kept_sections
 from hubdistill.card.metadata import listed_results, metadata, read_metadata
+from hubdistill.card.stamp import without_stamp
 from hubdistill.errors import CardError
 from hubdistill.eval_results import FOLDER, PREFIX, benchmark_results
 from hubdistill.figures import FOLDER as FIGURES
@@ -69,6 +70,7 @@ def check_card(
     claims: list[CheckedClaim] = []
     problems: list[Problem] = []
     notes: list[str] = []
+    card = without_stamp(card)
     try:
         declared, text = read_metadata(card)
     except CardError as error:

@@ -160,7 +160,7 @@ def test_card_of_a_folder_is_written_for_a_repository(published: object, command
     assert done.returncode == 0, done.stderr
     assert 'SentenceTransformer("acme/other")' in (student / "README.md").read_text(encoding="utf-8")
     again = command("card", "recipe.yaml", "--quiet")
-    assert len(again.stdout.splitlines()) == 2
+    assert len(again.stdout.splitlines()) == 3  # two students and their family
     assert 'SentenceTransformer("demo/tiny-static")' in (student / "README.md").read_text(encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import struct
 import threading
 import time
@@ -316,6 +317,7 @@ class Campaign:
         time.sleep(late)
         process.kill()
         process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), f"{case}: ended by itself, {process.exitcode}"
         if process.exitcode == 0:
             tally.at_once += 1
         else:

@@ -66,8 +66,20 @@ def test_model_that_is_in_there_stays_and_a_slug_or_an_address_will_do(
     assert items(api, slug) == [repo_id]
 
 
-def test_collection_of_a_private_model_is_private(send: Push, api: HfApi, title: str) -> None:
-    made = send(private=True, collection=title).collection
+@pytest.mark.parametrize("private", [True, False])
+def test_collection_of_a_private_model_is_private(
+    send: Push, api: HfApi, title: str, *, private: bool
+) -> None:
+    made = send(private=private, collection=title).collection
+    assert made is not None
+    assert api.get_collection(str(made.slug)).private is private
+
+
+def test_collection_is_made_as_the_repository_is_whatever_the_push_says(
+    send: Push, api: HfApi, repo_id: str, title: str
+) -> None:
+    api.create_repo(repo_id, private=True)
+    made = send(collection=title).collection
     assert made is not None
     assert api.get_collection(str(made.slug)).private
 

