@@ -14,9 +14,9 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.findings import Findings
+from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.retrieval import measure_retrieval, quality_of_queries, rank, usable_k
 from hubdistill.evaluation.retrieval_set import Retrieval, held_out_retrieval, read_retrieval_set
-from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.recipe import Evaluation, RetrievalSet
 
 QRELS = "query-id\tcorpus-id\tscore\nq2\td1\t2\nq1\td3\t1\nq1\td0\t0\n"

@@ -8,9 +8,9 @@ from evaluation.word_models import random_vectors, word_vectors, words
 from sentence_transformers import SentenceTransformer
 
 from hubdistill.evaluation.findings import Findings
+from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.retrieval import NamedRanking, rank
 from hubdistill.evaluation.retrieval_set import Retrieval
-from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.slices import (
     length_range,
     lowest_agreement,
