@@ -208,7 +208,8 @@ def _load_back(
         return found.difference, (f"Loaded back from the Hub, {apart}: {why}.",)
     raise PublishError(
         f"{place.repo_id} is at commit {commit.oid}, but loaded back {apart}, more than the {TOLERANCE:g} "
-        "that rounding explains; see whether something changed the folder meanwhile, and push again"
+        "that rounding explains; see whether something changed the folder meanwhile and push again, or look "
+        f"again with `hubdistill verify {place.repo_id}@{commit.oid} --quick`"
     )
 
 

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 
 from hubdistill.errors import PublishError
 from hubdistill.hub import check_loads_back, push
-from hubdistill.localhub.server import LocalHub
+from hubdistill.localhub import Fault, FaultPlan, LocalHub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 
@@ -90,11 +90,25 @@ def test_model_that_does_not_load_is_told(hub: LocalHub, repo_id: str, model: Pa
     with pytest.raises(
         PublishError,
         match=rf"^the commit has landed, but {repo_id} at \w+ does not load from {hub.endpoint}: "
-        "ValueError: Unrecognized processing class .*; mend the folder and push again$",
+        "ValueError: Unrecognized processing class .*; a push that changes nothing does not load it again, "
+        rf"`hubdistill verify {repo_id}@\w+ --quick` does; mend the folder and push again$",
     ):
         push(model, repo_id, token=WRITE, endpoint=hub.endpoint, tag="v1")
     refs = HfApi(endpoint=hub.endpoint, token=WRITE).list_repo_refs(repo_id)
     assert refs.tags == []
+
+
+def test_connection_that_breaks_while_loading_back_is_tried_once_more(
+    hub: LocalHub, repo_id: str, tmp_path: Path
+) -> None:
+    folder = save_static_model(tmp_path / "student", 1.0)
+    push(folder, repo_id, token=WRITE, endpoint=hub.endpoint, load_back=False)
+    hub.faults = FaultPlan(Fault("reset before", "resolve"))
+    try:
+        assert check_loads_back(repo_id, None, folder, WRITE, hub.endpoint) == 0.0
+        assert hub.faults.struck
+    finally:
+        hub.faults = FaultPlan()
 
 
 def test_no_room_to_load_back_is_told_before_anything_is_sent(
