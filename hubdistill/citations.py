@@ -168,6 +168,10 @@ Zhang, Meishan},
     year = {2023}
 }"""
 
+_CODE_BLOCK = re.compile(r"^```[^\n`]*\n\s*(@.*?)^```", re.MULTILINE | re.DOTALL)
+_LONGEST, _MOST = 5_000, 10
+"""Characters of an entry, and entries, that are taken over from a card."""
+
 TEACHERS: dict[str, tuple[str, ...]] = {
     "baai/bge-m3": (_BGE_M3,),
     "baai/bge-*-v1.5": (_BGE,),
@@ -208,6 +212,7 @@ def citations(report: DistillationReport) -> tuple[Entry, ...]:
         ("hubdistill", METHODS[training.method] if training else ()),
         ("hubdistill", [VOCABULARY_TRIMMING] if training and training.vocabulary else ()),
         ("hubdistill", [PROJECTION] if training and training.projection else ()),
+        ("models.citations", report.models[report.teacher].citations),
         (
             "hubdistill",
             (
@@ -224,6 +229,17 @@ def citations(report: DistillationReport) -> tuple[Entry, ...]:
             for entry in parse_bibtex(text, place):
                 found.setdefault(entry.key.lower(), entry)
     return tuple(found.values())
+
+
+def card_citations(card: str) -> tuple[str, ...]:
+    """The BibTeX entries in the code blocks of a model's card; what is none is left out."""
+    found: list[str] = []
+    for block in _CODE_BLOCK.findall(card):
+        try:
+            found += [entry.text for entry in parse_bibtex(block) if len(entry.text) <= _LONGEST]
+        except CardError:
+            continue
+    return tuple(found[:_MOST])
 
 
 def parse_bibtex(text: str, place: str = "BibTeX") -> list[Entry]:

@@ -134,6 +134,8 @@ class Model(Fact):
     license: str | None = None
     languages: tuple[str, ...] = ()
     trust_remote_code: bool = False
+    citations: tuple[str, ...] = ()
+    """BibTeX entries of a teacher's own card."""
 
 
 class Measurement(Fact):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hubdistill import __version__, report
 from hubdistill.atomic import write_text
+from hubdistill.citations import card_citations
 from hubdistill.evaluation import Candidate, Evidence, evaluate
 from hubdistill.evaluation.architecture import describe_architecture, environment
 from hubdistill.evaluation.held_out import HeldOut
@@ -153,7 +154,14 @@ def describe_teacher(teacher: Teacher) -> report.Model:
         license=teacher.license,
         languages=teacher.languages,
         trust_remote_code=teacher.settings.trust_remote_code,
+        citations=_citations(teacher.folder),
     )
+
+
+def _citations(folder: Path) -> tuple[str, ...]:
+    """The BibTeX of a model's card."""
+    card = folder / "README.md"
+    return card_citations(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ()
 
 
 def _publishable(texts: Sequence[report.LowAgreement]) -> tuple[report.LowAgreement, ...]:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_report import bge_m3_report, mxbai_report, static_report
 
-from hubdistill.citations import METHODS, SENTENCE_TRANSFORMERS, TEACHERS, citations, parse_bibtex
+from hubdistill.citations import (
+    METHODS,
+    SENTENCE_TRANSFORMERS,
+    TEACHERS,
+    card_citations,
+    citations,
+    parse_bibtex,
+)
 from hubdistill.errors import CardError
 
 
@@ -41,6 +48,19 @@ def test_a_key_is_cited_once_whatever_its_case() -> None:
     training = report.training.model_copy(update={"citations": (again, again)})
     found = [key.lower() for key in keys(report.model_copy(update={"training": training}))]
     assert found.count("reimers-2019-sentence-bert") == 1
+
+
+def test_entries_of_the_teacher_s_own_card_are_taken_over_once() -> None:
+    own = "@misc{theirs, title = {Their teacher}, year = {2024}}"
+    (known,) = TEACHERS["baai/bge-m3"]
+    card = f"# Teacher\n\n```bibtex\n{own}\n```\n\n```\n{known}\n```\n\n```python\n@decorated\n```\n"
+    found = card_citations(card)
+    assert found == (own, known)
+    report = bge_m3_report()
+    teacher = report.models[report.teacher].model_copy(update={"citations": found})
+    again = report.model_copy(update={"models": {**report.models, report.teacher: teacher}})
+    assert keys(again)[-2:] == ["theirs", "bge-m3"]
+    assert card_citations(f"```\n@misc{{long, note = {{{'x' * 6000}}}}}\n```\n") == ()
 
 
 def test_every_entry_we_ship_is_valid() -> None:
