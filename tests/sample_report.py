@@ -6,6 +6,7 @@ from sample_report import bge_m3_report, compared_report, mxbai_report, other_mo
 
 from __future__ import annotations
 
+import hashlib
 import random
 from datetime import UTC, datetime
 
@@ -161,27 +162,6 @@ tensor([[1.0000, 0.7104, 0.3517],
         [0.3517, 0.3809, 1.0000]])
 """,
     sentences=("The weather is lovely today.", "It is so sunny outside!", "He drove to the stadium."),
-    plain=ComparedSnippet(
-        code="""\
-import torch
-from transformers import AutoModel, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained("MODEL_ID")
-model = AutoModel.from_pretrained("MODEL_ID")
-
-
-def embed(texts):
-    inputs = tokenizer(texts, padding=True, truncation=True, max_length=512, return_tensors="pt")
-    with torch.no_grad():
-        tokens = model(**inputs).last_hidden_state
-    return tokens[:, 0]
-
-
-print(embed(["The weather is lovely today."]).shape)""",
-        packages=("torch", "transformers"),
-        texts=6,
-        largest_difference=2.9e-8,
-    ),
 )
 
 MSE_CITATION = """\
@@ -406,7 +386,7 @@ def trimmed_report() -> DistillationReport:
                 "dimensions": 256,
                 "parameters": whole.parameters - removed + 1024 * 256,
                 "embedding_parameters": whole.embedding_parameters - removed,
-                "dump": _dump("XLMRobertaModel", 24, 60_000, 1024, 4096),
+                "dump": _dump("XLMRobertaModel", 24, 60_000, 1024, 4096, projected=256),
             }
         ),
     )
@@ -465,7 +445,7 @@ def other_model_report() -> DistillationReport:
             similarity="cosine",
             parameters=22_713_216 + 384 * 1024,
             embedding_parameters=11_917_824,
-            dump=_dump("BertModel", 6, 30_522, 384, 1536),
+            dump=_dump("BertModel", 6, 30_522, 384, 1536, projected=1024),
         ),
     )
     training = _layer_training(SELECTION, texts=150_000).model_copy(
@@ -525,7 +505,7 @@ def _model(
             "hub_id": name if role == "teacher" else None,
             "revision": "5617a9f61b028005a4858fdac845db406aefb181"
             if role == "teacher"
-            else f"sha256:{'9a' * 32}",
+            else f"sha256:{hashlib.sha256(name.encode()).hexdigest()}",
             "architecture": architecture,
             "bytes": architecture.parameters * 4 + 17_500_000,
             "dtype": dtype,
@@ -575,18 +555,29 @@ def _bert_large(layers: int, kept: tuple[int, ...] | None = None) -> Architectur
         similarity="cosine",
         parameters=31_782_912 + layers * 12_596_224 + 1_049_600,
         embedding_parameters=31_780_864,
-        dump=_dump("BertModel", layers, 30_522, 1024, 4096),
+        dump=_dump("BertModel", layers, 30_522, 1024, 4096, normalized=False),
     )
 
 
-def _dump(encoder: str, layers: int, vocabulary: int, width: int, feed_forward: int) -> str:
+def _dump(
+    encoder: str,
+    layers: int,
+    vocabulary: int,
+    width: int,
+    feed_forward: int,
+    *,
+    projected: int | None = None,
+    normalized: bool = True,
+) -> str:
+    last = [f"Dense({width}, {projected})"] * (projected is not None) + ["Normalize()"] * normalized
+    after = "".join(f"  ({place}): {module}\n" for place, module in enumerate(last, 2))
     return (
         f"SentenceTransformer(\n  (0): Transformer({encoder})\n"
         f"    (embeddings): Embedding({vocabulary}, {width})\n"
         f"    (layer): {layers} x Layer(\n"
         f"      (attention): Attention({width})\n"
         f"      (intermediate): Linear({width}, {feed_forward})\n"
-        f"      (output): Linear({feed_forward}, {width})\n    )\n  (1): Pooling({width})\n)"
+        f"      (output): Linear({feed_forward}, {width})\n    )\n  (1): Pooling({width})\n{after})"
     )
 
 
@@ -801,12 +792,66 @@ def _report(
         quick_start=QUICK_START.model_copy(
             update={
                 "output": QUICK_START.output.replace("1024", str(models[student].architecture.dimensions)),
-                "plain": QUICK_START.plain if models[student].architecture.kind == "transformer" else None,
+                "plain": _plain(models[student]),
             }
         ),
-        recipe=f"name: example\nteacher:\n  model: {teacher}\nstudents:\n- name: {student}\n",
+        recipe=f"name: example\nteacher:\n  model: {teacher}\nstudents:\n"
+        + "".join(f"- name: {name}\n" for name, model in models.items() if model.role == "student"),
         owner=owner,
     )
+
+
+def _plain(model: Model) -> ComparedSnippet:
+    """The snippet as `plain_snippet` writes it for such a model."""
+    made = model.architecture
+    if made.kind == "static":
+        lines = [
+            "import numpy as np",
+            "from huggingface_hub import hf_hub_download",
+            "from safetensors.numpy import load_file",
+            "from tokenizers import Tokenizer",
+            "",
+            'tokenizer = Tokenizer.from_file(hf_hub_download("MODEL_ID", "tokenizer.json"))',
+            'table = load_file(hf_hub_download("MODEL_ID", "model.safetensors"))["embedding.weight"]',
+            "",
+            "",
+            "def embed(texts):",
+            "    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)",
+            "    vectors = np.stack([table[encoding.ids].mean(axis=0) for encoding in encodings])",
+            "    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)",
+        ]
+        packages: tuple[str, ...] = ("huggingface_hub", "numpy", "safetensors", "tokenizers")
+    else:
+        mean = made.pooling == "mean"
+        steps = ["(tokens * mask).sum(dim=1) / mask.sum(dim=1)" if mean else "tokens[:, 0]"]
+        projected = made.dimensions != made.hidden_size
+        steps += ['vectors @ dense_1["linear.weight"].T'] * projected
+        steps += ["torch.nn.functional.normalize(vectors)"] * made.normalized
+        weights = 'dense_1 = load_file(hf_hub_download("MODEL_ID", "2_Dense/model.safetensors"))'
+        reading = ["from huggingface_hub import hf_hub_download", "from safetensors.torch import load_file"]
+        dtype = "" if model.dtype == "float32" else ', dtype="float32"'
+        lines = [
+            "import torch",
+            *reading * projected,
+            "from transformers import AutoModel, AutoTokenizer",
+            "",
+            'tokenizer = AutoTokenizer.from_pretrained("MODEL_ID")',
+            f'model = AutoModel.from_pretrained("MODEL_ID"{dtype})',
+            *[weights] * projected,
+            "",
+            "",
+            "def embed(texts):",
+            "    inputs = tokenizer(texts, padding=True, truncation=True, "
+            f'max_length={made.max_length}, return_tensors="pt")',
+            "    with torch.no_grad():",
+            "        tokens = model(**inputs).last_hidden_state",
+            *['    mask = inputs["attention_mask"].unsqueeze(-1)'] * mean,
+            *(f"    vectors = {step}" for step in steps[:-1]),
+            f"    return {steps[-1]}",
+        ]
+        packages = ("torch", "transformers")
+    lines += ["", "", 'print(embed(["The weather is lovely today."]).shape)']
+    return ComparedSnippet(code="\n".join(lines), packages=packages, texts=6, largest_difference=2.9e-8)
 
 
 def _plan(report: DistillationReport) -> EvaluationPlan:

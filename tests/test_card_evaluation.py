@@ -40,6 +40,32 @@ def rows(text: str, beginning: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
+def with_teacher(report: DistillationReport, **settings: object) -> DistillationReport:
+    assert report.plan
+    teacher = report.plan.teacher.model_copy(update=settings)
+    return report.model_copy(update={"plan": report.plan.model_copy(update={"teacher": teacher})})
+
+
+def test_a_prompt_of_the_recipe_is_said_with_those_that_were_given_it() -> None:
+    report = with_teacher(bge_m3_report(), prompt="query: ")
+    said = 'Teacher and student were given the prompt `"query: "`, but for judged'
+    assert evaluation_part(report).inputs.startswith(said)
+    assert said in render_card(report)
+    assert report.training
+    learned = report.training.model_copy(update={"method": "static"})
+    alone = evaluation_part(report.model_copy(update={"training": learned})).inputs
+    assert alone.startswith("The teacher was given the prompt")
+    assert evaluation_part(bge_m3_report()).inputs == ""
+
+
+def test_a_maximum_length_of_the_recipe_is_said_with_those_that_it_cuts() -> None:
+    report = with_teacher(bge_m3_report(), max_length=256)
+    assert evaluation_part(report).inputs == "The teacher was given the first 256 tokens of longer texts."
+    report = with_teacher(bge_m3_report(), max_length=8192)
+    said = "Teacher and student were given the first 8,192 tokens of longer texts."
+    assert evaluation_part(report).inputs == said
+
+
 def interval(low: float, high: float) -> Interval:
     return Interval(low=low, high=high, method="bootstrap")
 

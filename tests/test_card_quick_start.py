@@ -73,6 +73,42 @@ def test_truncation_is_folded() -> None:
     assert "truncate_dim=128" in text
 
 
+def with_code(report: DistillationReport, *changes: tuple[str, str]) -> DistillationReport:
+    start = report.quick_start
+    code = start.code
+    for old, new in changes:
+        code = code.replace(old, new)
+    return report.model_copy(update={"quick_start": start.model_copy(update={"code": code})})
+
+
+PROMPTED = ("encode(sentences", 'encode(sentences, prompt="it\'s: "')
+
+
+def test_truncation_gives_what_the_first_snippet_gives() -> None:
+    trusting = ('"MODEL_ID"', '"MODEL_ID", trust_remote_code=True')
+    text = quick_start_part(with_code(other_model_report(), PROMPTED, trusting), "me/small").truncation
+    assert 'SentenceTransformer("me/small", truncate_dim=128, trust_remote_code=True)' in text
+    assert 'model.encode(sentences, prompt="it\'s: ")' in text
+
+
+def test_a_first_snippet_of_another_shape_is_not_guessed_at() -> None:
+    for code in ("print(", "model = load()"):
+        start = other_model_report().quick_start.model_copy(update={"code": code})
+        part = quick_start_part(other_model_report().model_copy(update={"quick_start": start}), "me/small")
+        assert part.truncation == ""
+        assert part.serving == ""
+
+
+def test_text_embeddings_inference_is_given_the_prompt() -> None:
+    asked = with_code(bge_m3_report(), PROMPTED)
+    own = with_plain(bge_m3_report(), code='inputs = tokenizer(["it\'s: " + text for text in texts])')
+    for report in (asked, own):
+        text = quick_start_part(report, "me/small").serving
+        command = text.split("```bash\n")[1].split("\n\n")[0]
+        assert shlex.split(command)[-2:] == ["--default-prompt", "it's: "]
+    assert "--default-prompt" not in quick_start_part(bge_m3_report(), "me/small").serving
+
+
 def test_text_embeddings_inference_is_asked_for_the_vectors_of_this_model() -> None:
     text = quick_start_part(bge_m3_report(), "me/small").serving
     assert "--model-id me/small --pooling cls" in text

@@ -56,6 +56,33 @@ def test_a_student_behind_another_one_is_named() -> None:
     assert "bge-m3-4-layers is measurably behind another model" in render_family_card(reports, name="slow")
 
 
+def test_nothing_is_said_of_all_where_one_was_not_compared() -> None:
+    said = "None of the students is measurably behind"
+    reports = family()
+    assert said in render_family_card(reports, name="all")
+    fewer = [
+        m
+        for m in reports[0].measurements
+        if m.model != "bge-m3-4-layers" or m.metric not in ("speedup", "texts_per_second")
+    ]
+    reports = [report.model_copy(update={"measurements": tuple(fewer)}) for report in reports]
+    assert said not in render_family_card(reports, name="fewer")
+
+
+def test_the_students_that_were_given_the_teachers_prompt_are_named() -> None:
+    first = family()[0]
+    assert first.plan
+    assert first.training
+    teacher = first.plan.teacher.model_copy(update={"prompt": "query: "})
+    plan = first.plan.model_copy(update={"teacher": teacher})
+    reports = [report.model_copy(update={"plan": plan}) for report in family()]
+    assert "Teacher and students were given the prompt" in render_family_card(reports, name="all")
+    learned = first.training.model_copy(update={"method": "model"})
+    reports[1] = reports[1].model_copy(update={"training": learned})
+    card = render_family_card(reports, name="two")
+    assert "The teacher, bge-m3-8-layers and bge-m3-4-layers were given the prompt" in card
+
+
 def test_metadata_names_the_teacher_as_base_and_no_single_model() -> None:
     card = render_family_card(family(), name="bge-m3-students")
     metadata = yaml.safe_load(card.split("---\n")[1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hubdistill.card import agreement, quality
 from hubdistill.card.cost import cost_table
+from hubdistill.card.inputs import input_lines
 from hubdistill.card.metadata import language_list, languages
 from hubdistill.card.text import Markdown, bullets, code, dataset_link, escape, table
 from hubdistill.numbers import count
@@ -26,6 +28,8 @@ from hubdistill.variant_results import asymmetric_agreement, asymmetric_results,
 class EvaluationPart:
     """The evaluation as the template prints it; a part without measurements is empty."""
 
+    inputs: Markdown
+    """The prompt and the maximum length that the recipe sets; empty where it sets none."""
     similarity: Markdown
     """Correlation with reference similarities, student beside teacher."""
     retrieval: Markdown
@@ -66,13 +70,19 @@ class EvaluationPart:
     """What this evaluation says nothing about."""
 
 
-def evaluation_part(report: DistillationReport) -> EvaluationPart:
+def evaluation_part(
+    report: DistillationReport, *, family: Sequence[DistillationReport] = ()
+) -> EvaluationPart:
     """Arrange everything that was measured.
+
+    Args:
+        family: the reports of all students, on a card that is theirs.
 
     Raises:
         CardError: the teacher was not measured where the student was.
     """
     return EvaluationPart(
+        inputs=input_lines(family or [report], of_family=bool(family)),
         similarity=quality.quality_tables(report, "similarity"),
         retrieval=quality.quality_tables(report, "retrieval"),
         asymmetric=quality.asymmetric_tables(report),
@@ -91,17 +101,17 @@ def evaluation_part(report: DistillationReport) -> EvaluationPart:
         metrics=_metric_list(report),
         intervals=_interval_methods(report),
         reproduce=_calls(report),
-        not_measured=bullets(not_measured(report)),
+        not_measured=bullets(not_measured(report, of_family=bool(family))),
     )
 
 
-def not_measured(report: DistillationReport) -> list[str]:
+def not_measured(report: DistillationReport, *, of_family: bool = False) -> list[str]:
     """What the numbers say nothing about."""
     return [
         *_quality_gaps(report),
         *_cost_gaps(report),
         *_vector_gaps(report),
-        "Social biases, in the student or in comparison with the teacher.",
+        f"Social biases, in the student{'s' * of_family} or in comparison with the teacher.",
     ]
 
 

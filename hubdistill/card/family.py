@@ -45,7 +45,7 @@ class FamilyView:
     students: Markdown
     """All students and their teacher in one table."""
     choice: Markdown
-    """Whether a student is behind another one in all; empty where quality or speed was not measured."""
+    """Whether a student is behind another one in all; empty where that was not measured for all."""
     figures: dict[str, Markdown]
     """Images by name, as in `hubdistill.figures.TITLES`; empty where there is none."""
     quick_start: Markdown
@@ -55,7 +55,7 @@ class FamilyView:
     cost: Markdown
     """Texts per second, latency and memory, a column for each model; empty when nothing was measured."""
     evaluation: EvaluationPart
-    """Of the first student; agreement between all models, data and metrics are those of the family."""
+    """Of the first student; inputs, agreement, data and metrics are those of the family."""
     making: Markdown
     """How each student was made, in a list."""
     training: TrainingPart | None
@@ -103,7 +103,7 @@ def family_view(
         quick_start=_quick_start(first, repo_ids or {}),
         quality=_quality(first),
         cost=_cost(first),
-        evaluation=evaluation_part(first),
+        evaluation=evaluation_part(first, family=reports),
         making=_making(reports),
         training=training_part(first),
         environment=environment_lines(first),
@@ -183,9 +183,8 @@ def _choice(report: DistillationReport, found: Family) -> Markdown:
     """Which students another one leaves no reason to take."""
     behind = [model_name(report.models[member.model]) for member in found.members[1:] if member.beaten]
     if not behind:
-        return Markdown(
-            "None of the students is measurably behind another one: each trades quality for speed and size."
-        )
+        all_compared = len(found.members) == len(_models(report))
+        return Markdown("None of the students is measurably behind another one." if all_compared else "")
     are = "is" if len(behind) == 1 else "are"
     return Markdown(
         f"{listed(behind)} {are} measurably behind another model of the family, which is at least as good "

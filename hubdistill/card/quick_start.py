@@ -5,6 +5,7 @@ Each stands there only where it is true of the model.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -26,6 +27,8 @@ _IMAGE: Final = "ghcr.io/huggingface/text-embeddings-inference:cpu-latest"
 _SERVED = words("bert camembert distilbert modernbert mpnet qwen3 roberta xlm-roberta")
 """Model types that Text Embeddings Inference serves on a CPU: its documentation, Supported models."""
 _SERVED_POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last-token"}
+
+_PROMPTED = re.compile(r'\[("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*") \+ text for text in texts\]')
 
 _DISTANCES = {"cosine": "COSINE", "dot": "DOT", "euclidean": "EUCLID", "manhattan": "MANHATTAN"}
 
@@ -134,12 +137,14 @@ def _rounded_up(value: float) -> str:
 
 def _truncation(report: DistillationReport, model_id: str) -> Markdown:
     sizes = report.training.matryoshka if report.training else ()
-    if not sizes:
+    calls = _calls(report.quick_start.code)
+    if not sizes or calls is None:
         return Markdown()
     made = student_model(report).architecture
+    loading = [f'"{model_id}"', f"truncate_dim={sizes[0]}", *calls.loading]
     snippet = (
-        f'model = SentenceTransformer("{model_id}", truncate_dim={sizes[0]})\n'
-        f"embeddings = model.encode(sentences)  # {sizes[0]} dimensions"
+        f"model = SentenceTransformer({', '.join(loading)})\n"
+        f"embeddings = model.encode({', '.join(['sentences', *calls.encoding])})  # {sizes[0]} dimensions"
     )
     words = " or ".join(map(count, sizes))
     note = "Cut vectors no longer have length 1; compare them by cosine"
@@ -150,6 +155,41 @@ def _truncation(report: DistillationReport, model_id: str) -> Markdown:
         f"index:\n\n{fenced(snippet, 'python')}\n\n{note}."
     )
     return folded("Shorter vectors", Markdown(body))
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """What the first snippet gives beside the model and the sentences, as it is written there."""
+
+    loading: tuple[str, ...]
+    encoding: tuple[str, ...]
+    prompt: str
+
+
+def _calls(code: str) -> _Calls | None:
+    """Read the two calls of the first snippet; None where it has them in another shape."""
+    try:
+        called = {
+            ast.unparse(node.func): node.keywords
+            for node in ast.walk(ast.parse(code))
+            if isinstance(node, ast.Call)
+        }
+        loading, encoding = called["SentenceTransformer"], called["model.encode"]
+        prompts = [ast.literal_eval(keyword.value) for keyword in encoding if keyword.arg == "prompt"]
+    except (KeyError, MemoryError, RecursionError, SyntaxError, ValueError):
+        return None
+    return _Calls(
+        loading=tuple(str(ast.get_source_segment(code, keyword)) for keyword in loading),
+        encoding=tuple(str(ast.get_source_segment(code, keyword)) for keyword in encoding),
+        prompt=str(next(iter(prompts), "")),
+    )
+
+
+def _own_prompt(report: DistillationReport) -> str:
+    """The prompt that the model itself puts before a text: the plain snippet spells it out."""
+    plain = report.quick_start.plain
+    found = _PROMPTED.search(plain.code) if plain else None
+    return str(json.loads(found[1])) if found else ""
 
 
 def _asymmetric(report: DistillationReport) -> Markdown:
@@ -186,6 +226,7 @@ def _serving(report: DistillationReport, model_id: str) -> Markdown:
     pooling = _SERVED_POOLING.get(made.pooling)
     # It tells a ModernBERT's global layers by their places; among those that were kept, they have others.
     moved = made.family == "modernbert" and made.kept_layers is not None
+    calls = _calls(report.quick_start.code)
     modules = set(re.findall(r"^  \(\w+\): (\w+)", made.dump, flags=re.MULTILINE))
     if (
         made.family not in _SERVED
@@ -194,16 +235,19 @@ def _serving(report: DistillationReport, model_id: str) -> Markdown:
         or made.dimensions != made.hidden_size
         or modules - {"Transformer", "Pooling", "Normalize"}
         or student_model(report).trust_remote_code
+        or calls is None
     ):
         return Markdown()
     text = next(iter(report.quick_start.sentences), "A sentence.")
     request: dict[str, Any] = {"inputs": [text], "truncate": True}
     if not made.normalized:
         request["normalize"] = False
+    prompt = calls.prompt or _own_prompt(report)
+    default = f" --default-prompt {shlex.quote(prompt)}" if prompt else ""
     body = json.dumps(request, ensure_ascii=False).replace("'", "'\\''")
     shell = (
         f'docker run -p 8080:80 -v "$PWD/data:/data" --pull always {_IMAGE} \\\n'
-        f"    --model-id {shlex.quote(model_id)} --pooling {pooling}\n\n"
+        f"    --model-id {shlex.quote(model_id)} --pooling {pooling}{default}\n\n"
         "curl 127.0.0.1:8080/embed -X POST -H 'Content-Type: application/json' \\\n"
         f"    -d '{body}'"
     )

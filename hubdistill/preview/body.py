@@ -18,10 +18,9 @@ from hubdistill.preview.folder import Folder
 from hubdistill.preview.markdown import SCHEMES, TAGS, parse, path_in_repository, scheme_of
 from hubdistill.preview.problem import Problem
 
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _CLOSING_TAG = re.compile(r"</\w+>")
 _DELIMITER_ROW = re.compile(r"\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)+\|?|\|\s*:?-+:?\s*\|")
-_CONTAINERS = re.compile(r"(?:\s|>|[-*+]\s|\d+[.)]\s)*")
+_CONTAINERS = re.compile(r"(?:\s|>|[-*+]\s|\d{1,9}[.)]\s)*")
 _TEXT_AFTER_SUMMARY = re.compile(r"</summary>[ \t]*\n[ \t]*[^<\s]")
 
 
@@ -191,8 +190,17 @@ def _empty_sections(tokens: list[Token], headings: list[_Heading]) -> Iterator[P
 
 def _is_content(token: Token) -> bool:
     if token.type == "html_block":
-        return bool(_CLOSING_TAG.sub("", _COMMENT.sub("", token.content)).strip())
+        return bool(_CLOSING_TAG.sub("", _without_comments(token.content)).strip())
     return token.nesting >= 0 and token.type != "heading_open"
+
+
+def _without_comments(html: str) -> str:
+    # Not by a pattern, which would look for the end of the last comment from each `<!--` anew.
+    parts, at = [], 0
+    while (start := html.find("<!--", at)) >= 0 and (end := html.find("-->", start + 4)) >= 0:
+        parts.append(html[at:start])
+        at = end + 3
+    return "".join([*parts, html[at:]])
 
 
 def _equal_headings(headings: list[_Heading]) -> Iterator[Problem]:

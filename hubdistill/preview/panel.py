@@ -21,6 +21,9 @@ from hubdistill.numbers import short_count, size
 from hubdistill.preview.folder import Folder
 from hubdistill.preview.markdown import FILES
 
+_LONGEST = 200
+"""Characters of a name or value."""
+
 
 class Label(NamedTuple):
     """A label above the card."""
@@ -136,7 +139,7 @@ def _evaluation(index: Any) -> list[ResultGroup]:
             task, data = _mapping(entry.get("task")), _mapping(entry.get("dataset"))
             key = (_name(task), _name(data))
             results = [
-                Result(_name(metric), _rounded(metric.get("value")), str(metric.get("value")))
+                Result(_name(metric), _rounded(metric.get("value")), _shown(metric.get("value")))
                 for metric in _mappings(entry.get("metrics"))
             ]
             groups.setdefault(key, []).extend(results)
@@ -144,13 +147,18 @@ def _evaluation(index: Any) -> list[ResultGroup]:
 
 
 def _name(value: Mapping[str, Any]) -> str:
-    return str(value.get("name") or value.get("type") or "unnamed")
+    return _shown(value.get("name") or value.get("type") or "unnamed")
 
 
 def _rounded(value: Any) -> str:
     if not isinstance(value, float):
-        return str(value)
+        return _shown(value)
     return f"{value:.3f}" if abs(value) >= 0.001 or not value else f"{value:.1e}"
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _words(identifier: str) -> str:

@@ -9,17 +9,20 @@ from pathlib import Path
 from hubdistill.card.metadata import check_metadata
 from hubdistill.card.text import plain
 from hubdistill.hub.files import CARD
-from hubdistill.localhub.card_metadata import check_card, front_matter, read_metadata
+from hubdistill.localhub.card_metadata import check_card, front_matter
+from hubdistill.localhub.card_metadata import read_metadata as read_any
 from hubdistill.preview.body import body_problems
 from hubdistill.preview.folder import Folder, find_folder, read_folder
+from hubdistill.preview.metadata import read_metadata, refusal
 from hubdistill.preview.problem import Problem
 
 _PLACEHOLDER = re.compile(
     r"\[More Information Needed\]|\b(?:TODO|FIXME|TBD)\b|\bMODEL_ID\b|\bsentence_transformers_model_id\b"
-    r"|Model Card for Model ID|\{MODEL_NAME\}|\{\{.*?\}\}|<your[^<>]*>"
+    r"|Model Card for Model ID|\{MODEL_NAME\}|\{\{[^{}]*\}\}|<your[^<>]*>"
     r"|(?<![\w/.-])(?:your[-_])?(?:user-?name|org-?name|organization)/[\w.-]+|\byour[-_](?:model|repo)\b",
     re.IGNORECASE,
 )
+_MOST_OF_METADATA = 50
 _SNIPPET = re.compile(r"""(?:SentenceTransformer|from_pretrained)\(\s*["']([^"'/]+)["']""")
 
 
@@ -66,14 +69,19 @@ def find_problems(card: bytes, folder: Folder) -> list[Problem]:
 
 
 def _metadata_problems(text: str) -> Iterator[Problem]:
+    if why := refusal(text):
+        yield Problem(1, f"metadata: {why}")
+        return
     metadata = front_matter(text)[0]
     ours = check_metadata(text)
     fields = {_field(problem) for problem in ours}
-    errors, warnings = check_card(text) if read_metadata(text) is not None else ([], [])
+    errors, warnings = check_card(text) if read_any(text) is not None else ([], [])
     # The Hub's rules and ours overlap; ours say what mends it.
     said = [*ours, *(problem for problem in (*errors, *warnings) if _field(problem) not in fields)]
-    for problem in said:
+    for problem in said[:_MOST_OF_METADATA]:
         yield Problem(_metadata_line(metadata, problem), f"metadata: {plain(problem, 300)}")
+    if len(said) > _MOST_OF_METADATA:
+        yield Problem(1, f"metadata: {len(said) - _MOST_OF_METADATA} more problems; mend these first")
 
 
 def _metadata_line(metadata: str, problem: str) -> int:
@@ -115,6 +123,6 @@ def _line_problems(text: str, local_names: set[str]) -> Iterator[Problem]:
 
 def _local_names(text: str, folder: Folder) -> set[str]:
     """Names of the model that are no ids of the Hub."""
-    index = (read_metadata(text) or {}).get("model-index")
+    index = read_metadata(text).get("model-index")
     models = index if isinstance(index, list) else []
     return {folder.path.resolve().name, *(str(m.get("name")) for m in models if isinstance(m, dict))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -26,8 +27,10 @@ from hubdistill.card.text import plain
 from hubdistill.errors import HubDistillError
 from hubdistill.localhub.app import LocalOnly
 from hubdistill.preview.folder import find_folder, read_folder
-from hubdistill.preview.page import ASSETS, build_page
+from hubdistill.preview.page import ASSETS, FAULTS, build_page
 from hubdistill.preview.problem import Problem
+
+logger = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 10.0
@@ -173,17 +176,28 @@ class CardPreview:
         """Render the card anew whenever one of its files changes."""
         while not self._closing.wait(_LOOK_SECONDS):
             try:
-                seen = _signature(self.folder)
-                if seen == self._seen:
-                    continue
-                page = build_page(read_folder(self.folder))
+                self._look_once()
             except OSError:
                 # A file went away between being listed and being read: look again.
                 continue
-            changed = page.version != self._page.version
-            self._seen, self._page = seen, page
-            if changed and self._on_change is not None:
-                self._on_change(page.problems)
+            except FAULTS:
+                logger.exception("a change in %s is not shown; the preview goes on", self.folder)
+
+    def _look_once(self) -> None:
+        seen = _signature(self.folder)
+        if seen == self._seen:
+            return
+        # Set first: what fails is not tried again before the next change.
+        before, self._seen = self._seen, seen
+        try:
+            page = build_page(read_folder(self.folder))
+        except OSError:
+            self._seen = before
+            raise
+        changed = page.version != self._page.version
+        self._page = page
+        if changed and self._on_change is not None:
+            self._on_change(page.problems)
 
     def _app(self) -> Starlette:
         return Starlette(

@@ -11,6 +11,8 @@ from preview.conftest import CARD, Folder
 
 from hubdistill.errors import CardError
 from hubdistill.preview import Problem, card_problems
+from hubdistill.preview.folder import read_folder
+from hubdistill.preview.page import build_page
 
 FRONT_MATTER, _, BODY = CARD.partition("---\n# Student\n")
 FIRST = CARD.count("\n", 0, CARD.index("# Student")) + 1
@@ -183,3 +185,67 @@ def test_our_own_cards_have_only_what_is_missing_beside_them(golden: Path, tmp_p
     (tmp_path / "README.md").write_bytes(golden.read_bytes())
     rest = [p for p in card_problems(tmp_path) if "leads to no file that would be published" not in p.text]
     assert [problem.text.partition(":")[0] for problem in rest] == ["a push would be refused"]
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 8)
+)
+"""Ten million values in as many lines as there are levels."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{" * 30_000,
+        "{{ x " * 30_000,
+        "<!--" * 30_000,
+        "# a\n<!--\n" * 10_000,
+        "<your" * 30_000,
+        "| a |\n|---|\n" + "1" * 30_000 + "|",
+    ],
+    ids=["braces", "spaced", "comments", "headings", "your", "digits"],
+)
+def test_long_runs_of_beginnings_without_an_end_are_read_once(write: Folder, text: str) -> None:
+    found = card_problems(write(f"{FRONT_MATTER}---\n# Student\n{text}\n"))
+    assert len(found) < 5
+    assert sum(len(problem.text) for problem in found) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (BOMB + "license: *a7\nlanguage: *a7\n", "its aliases"),
+        (f"x: &x {'y' * 100_000}\ntags: [{', '.join(['*x'] * 1_000)}]\n", "its aliases"),
+        ("tags: &tags [*tags]\n", "nested more than 50 levels"),
+        (f"tags: {'[' * 60}{']' * 60}\n", "nested more than 50 levels"),
+        (f"tags: {'[' * 30_000}{']' * 30_000}\n", "nested more than 50 levels"),
+        (
+            "b0: &b0 x\n" + "".join(f"b{level}: &b{level} [*b{level - 1}]\n" for level in range(1, 60)),
+            "nested more than 50 levels",
+        ),
+    ],
+    ids=["values", "text", "itself", "deep", "deeper", "by aliases"],
+)
+def test_metadata_that_would_explode_is_told_and_not_read(write: Folder, metadata: str, said: str) -> None:
+    folder = write(f"---\n{metadata}---\n# Student\nx\n")
+    (problem,) = [one for one in card_problems(folder) if one.text.startswith("metadata: ")]
+    assert problem.line == 1
+    assert said in problem.text
+    assert len(build_page(read_folder(folder)).html) < 10_000
+
+
+def test_an_alias_is_fine_where_it_says_little(write: Folder) -> None:
+    card = CARD.replace("base_model: example/teacher", "base_model: &base example/teacher\nx: [*base, *base]")
+    assert card_problems(write(card)) == []
+
+
+def test_of_many_problems_of_the_metadata_the_first_are_told(write: Folder) -> None:
+    card = CARD.replace("tags:\n", "tags:\n" + "- 1\n" * 10_000)
+    found = card_problems(write(card))
+    assert len(found) == 51
+    assert any("more problems; mend these first" in problem.text for problem in found)
+
+
+def test_long_values_are_cut(write: Folder) -> None:
+    card = CARD.replace("name: STS Benchmark", f"name: {'x' * 5_000}")
+    assert len(build_page(read_folder(write(card))).html) < 20_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import queue
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from hub.model_folder import safetensors
 from preview.conftest import CARD, Folder
 
 from hubdistill.errors import CardError, HubDistillError
-from hubdistill.preview import CardPreview
+from hubdistill.preview import CardPreview, Problem
 from hubdistill.preview.folder import read_folder
 from hubdistill.preview.page import build_page
 
@@ -185,6 +186,38 @@ def test_files_that_come_and_go_are_seen(folder: Path) -> None:
             seen.clear()
             assert len(changes) == count + 1
     assert changes == [1, 1]
+
+
+def test_a_card_that_cannot_be_rendered_is_told_and_the_preview_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def render(text: str, files: object) -> str:
+        if "strange" in text:
+            raise RecursionError("too deep")
+        return text
+
+    monkeypatch.setattr("hubdistill.preview.page.render", render)
+    told: queue.Queue[tuple[Problem, ...]] = queue.Queue()
+    with CardPreview(folder, on_change=told.put) as preview:
+        (folder / "README.md").write_text(CARD + "\nstrange\n", encoding="utf-8")
+        (problem,) = told.get(timeout=5)
+        assert "cannot be rendered (RecursionError: too deep)" in problem.text
+        assert "This card cannot be rendered." in get(preview, "/").text
+        (folder / "README.md").write_text(CARD + "\nmended\n", encoding="utf-8")
+        assert told.get(timeout=5) == ()
+
+
+def test_a_caller_that_fails_does_not_end_the_preview(folder: Path) -> None:
+    told: queue.Queue[None] = queue.Queue()
+
+    def changed(problems: object) -> None:
+        told.put(None)
+        raise ValueError("of the caller")
+
+    with CardPreview(folder, on_change=changed):
+        for line in ("one", "two and more"):
+            (folder / "README.md").write_text(f"{CARD}\n{line}\n", encoding="utf-8")
+            told.get(timeout=5)
 
 
 def test_a_page_that_is_open_does_not_hold_up_the_end(folder: Path) -> None:
