@@ -247,6 +247,6 @@ def _front_matter(readme: Path | None) -> dict[str, Any]:
     try:
         # BaseLoader leaves every value a string: the language `no` is Norwegian, not false.
         found = yaml.load(block[1], yaml.BaseLoader) if block else {}
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -56,7 +56,7 @@ def verify(
       hubdistill verify org/student@v1 --quick
       hubdistill verify runs/a/students/small --teacher models/teacher --data texts --data sts
     """
-    from hubdistill.cli.verify_tables import differing, verification_parts
+    from hubdistill.cli.verify_tables import differing, printable, verification_parts
     from hubdistill.verification.verifying import verify as run
 
     found = run(
@@ -70,12 +70,13 @@ def verify(
         trust_remote_code=trust_remote_code,
         device=device,
     )
+    shown = printable(found)
     sink.show(
         found.to_dict(),
         human=list(verification_parts(found)),
         quiet=[
-            *(differing(claim) for claim in found.claims if claim.verdict == "differs"),
-            *(f"{problem.place}: {problem.text}" for problem in found.problems),
+            *(differing(claim) for claim in shown.claims if claim.verdict == "differs"),
+            *(f"{problem.place}: {problem.text}" for problem in shown.problems),
         ],
     )
     if found.failed or found.empty:

@@ -6,11 +6,13 @@ import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from hubdistill import numbers
+from hubdistill.card.text import plain
 from hubdistill.cli.output import Table
-from hubdistill.verification.outcome import CheckedClaim, Verdict, Verification
+from hubdistill.verification.outcome import CheckedClaim, Problem, Verdict, Verification
 
 _VERDICTS: Final[tuple[Verdict, ...]] = ("not run", "same", "holds", "differs")
 """Of several, the last is told."""
@@ -21,6 +23,7 @@ _MORE = "figures of cut or quantized vectors, slices, or approximate search"
 
 def verification_parts(found: Verification) -> Iterator[object]:
     """Paragraphs and tables, in the order in which they are printed."""
+    found = printable(found)
     how = " (a sample)" if found.quick else ""
     yield f"{found.model} at {found.revision[:19]}: claimed and measured{how}"
     claims = [claim for claim in found.claims if claim.source != "card" or claim.verdict == "differs"]
@@ -42,6 +45,30 @@ def verification_parts(found: Verification) -> Iterator[object]:
     if found.notes:
         yield _listed("Notes", found.notes)
     yield _last_line(found)
+
+
+def printable(found: Verification) -> Verification:
+    """The same without what a terminal would act on: names and texts are a stranger's."""
+    claims = tuple(
+        replace(
+            claim,
+            figure=plain(claim.figure),
+            model=plain(claim.model),
+            data=plain(claim.data),
+            why=plain(claim.why),
+        )
+        for claim in found.claims
+    )
+    return replace(
+        found,
+        model=plain(found.model),
+        revision=plain(found.revision),
+        claims=claims,
+        problems=tuple(Problem(plain(one.place), plain(one.text)) for one in found.problems),
+        notes=tuple(map(plain, found.notes)),
+        student=plain(found.student),
+        teacher=plain(found.teacher),
+    )
 
 
 def differing(claim: CheckedClaim) -> str:
@@ -148,9 +175,12 @@ def _listed(title: str, items: Sequence[str], *, bullet: str = "-") -> str:
 
 def _last_line(found: Verification) -> str:
     """`286 of 287 claims hold; 1 does not`, and what else there is to know."""
-    wrong, absent = found.counts.get("differs", 0), found.counts.get("not run", 0)
-    said = [f"{found.checked - wrong} of {found.checked} claims that were checked hold"]
+    claims = [claim for claim in found.claims if claim.source != "card"]
+    wrong, absent = (sum(claim.verdict == verdict for claim in claims) for verdict in ("differs", "not run"))
+    on_card = found.counts.get("differs", 0) - wrong
+    said = [f"{found.checked - wrong} of {found.checked} claims that were measured again hold"]
     said += [f"{wrong} {'does' if wrong == 1 else 'do'} not"] if wrong else []
+    said += [f"{on_card} on the card {'is' if on_card == 1 else 'are'} not the report's"] if on_card else []
     said += [f"{len(found.problems)} problem{'s' * (len(found.problems) > 1)}"] if found.problems else []
     said += [f"{absent} not measured again"] if absent else []
     sentence = f"{'; '.join(said)} ({numbers.duration(found.seconds)})"

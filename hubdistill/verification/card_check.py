@@ -264,10 +264,22 @@ def _benchmark(entry: Any) -> tuple[str, str, float]:
 
 
 def _missing_pictures(text: str, folder: Path) -> list[Problem]:
-    shown = dict.fromkeys(_PICTURE.findall(text))
-    return [
-        Problem(CARD, f"shows {path}, which is not there") for path in shown if not (folder / path).is_file()
-    ]
+    problems = []
+    for path in dict.fromkeys(_PICTURE.findall(text)):
+        if ".." in path.split("/") or not (folder / path).is_file():
+            problems.append(Problem(CARD, f"shows {path}, which is not there"))
+        elif path.endswith(".png") and not _is_png(folder / path):
+            problems.append(Problem(path, "is no PNG picture, though the card shows it"))
+    return problems
+
+
+def _is_png(file: Path) -> bool:
+    """Whether a file begins as PNG pictures do (ISO/IEC 15948, 5.2 and 11.2.2): with its size in pixels."""
+    with file.open("rb") as opened:
+        head = opened.read(24)
+    width, height = head[16:20], head[20:24]
+    begins = head.startswith(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    return begins and len(height) == 4 and any(width) and any(height)
 
 
 def _as_list(value: Any) -> list[Any]:

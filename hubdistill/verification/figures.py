@@ -27,6 +27,7 @@ class Figure:
             cost to the teacher's.
         metric, model, against, data, parameters, value, n: as in the report.
         interval: its ends, where there is one.
+        certainty: what the interval is: its level, and how it was found.
         scale: by how much an error in the metric is multiplied in this figure.
     """
 
@@ -40,6 +41,7 @@ class Figure:
     n: int | None
     interval: Ends | None
     scale: float = 1.0
+    certainty: str = ""
 
     @property
     def key(self) -> Key:
@@ -98,6 +100,10 @@ def interval_ends(interval: Interval | None) -> Ends | None:
     return (interval.low, interval.high) if interval else None
 
 
+def _certainty(interval: Interval | None) -> str:
+    return f"{100 * interval.level:g} %, {interval.method}" if interval else ""
+
+
 def _place(one: Measurement | Comparison) -> tuple[str, str, frozenset[tuple[str, Value]]]:
     return one.metric, one.data, frozenset(one.parameters.items())
 
@@ -105,7 +111,10 @@ def _place(one: Measurement | Comparison) -> tuple[str, str, frozenset[tuple[str
 def _measured(m: Measurement) -> Figure:
     parameters = tuple(m.parameters.items())
     ends = interval_ends(m.interval)
-    return Figure("", m.metric, m.model, m.against, m.data, parameters, m.value, m.n, ends)
+    certainty = _certainty(m.interval)
+    return Figure(
+        "", m.metric, m.model, m.against, m.data, parameters, m.value, m.n, ends, certainty=certainty
+    )
 
 
 def _cost_ratio(ours: Measurement, theirs: Measurement) -> Figure:
@@ -125,6 +134,22 @@ def _compared(c: Comparison, ours: Measurement | None) -> Sequence[Figure]:
     shared = (c.metric, c.model, c.against, c.data, parameters)
     difference, kept = interval_ends(c.interval), interval_ends(c.kept_interval)
     return [
-        Figure("kept", *shared, c.kept, n, kept, scale=2 / max(reference, 1e-6)),
-        Figure("difference", *shared, c.difference, n, difference, scale=2.0),
+        Figure(
+            "kept",
+            *shared,
+            c.kept,
+            n,
+            kept,
+            scale=2 / max(reference, 1e-6),
+            certainty=_certainty(c.kept_interval),
+        ),
+        Figure(
+            "difference",
+            *shared,
+            c.difference,
+            n,
+            difference,
+            scale=2.0,
+            certainty=_certainty(c.interval),
+        ),
     ]

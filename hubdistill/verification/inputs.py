@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import islice, product
 from pathlib import Path
 from typing import TypeVar
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from hubdistill import recipe
+from hubdistill import __version__, recipe
 from hubdistill.corpus import read_corpus, read_rows, text_columns
 from hubdistill.errors import CorpusError, EvaluationError, HubDistillError, ReportError
 from hubdistill.evaluation import HELD_OUT, HELD_OUT_RETRIEVAL, SPEED, check_held_out
@@ -31,8 +32,34 @@ logger = logging.getLogger(__name__)
 
 AnySource = TypeVar("AnySource", bound=recipe.DataSource)
 
+_FACTS = (
+    "kind",
+    "title",
+    "source",
+    "hub_id",
+    "config",
+    "split",
+    "revision",
+    "n",
+    "documents",
+    "language",
+    "made_queries",
+    "benchmark_task",
+)
+"""What is known of data, beside its texts."""
+
 _MOST = {"bootstrap": 100_000, "seconds": 60, "repeats": 100, "calls": 10_000}
 """What a report may ask this machine to do, far beyond what a measurement needs."""
+
+
+_MOST_SECONDS = 600
+"""Of speed measurements, for each model."""
+_MOST_BATCH = 10_000
+_MOST_CALLS = 10_000
+_MOST_CHOICES = 20
+"""Files of one name that are looked into."""
+_MOST_EF = 10_000
+_MOST_TEXTS = 100_000
 
 
 @dataclass
@@ -46,6 +73,7 @@ class Inputs:
         texts: different texts to embed.
         absent: for the names of data, why it is not here.
         problems: what is wrong with the data.
+        unavailable: by name of a metric, why it is not measured.
     """
 
     settings: recipe.Evaluation
@@ -54,6 +82,7 @@ class Inputs:
     texts: set[str] = field(default_factory=set)
     absent: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
 
 
 def plan_of(report: DistillationReport, work: Path) -> EvaluationPlan:
@@ -100,7 +129,13 @@ def read_inputs(
         quick: leave out what a sample has no use for: retrieval.
         work: a folder for temporary files; relative paths start here, where nothing is.
     """
-    reading = _Reading(report, Inputs(plan.settings), data, work)
+    settings, refused = _affordable(plan.settings)
+    plan = plan.model_copy(update={"settings": settings})
+    reading = _Reading(report, Inputs(settings), data, work)
+    if "hnsw_ef" in refused:
+        reading.found.unavailable["ann_recall_at_k"] = refused["hnsw_ef"]
+    if "speed" in refused:
+        reading.found.absent[SPEED] = refused["speed"]
     similarity = [one for one in map(reading.similarity, plan.settings.similarity) if one]
     # A sample needs no documents, unless the held-out texts are among them.
     wanted = () if quick and plan.texts != "sets" else plan.settings.retrieval
@@ -113,7 +148,10 @@ def read_inputs(
             "index": "exact",
         }
     )
-    if HELD_OUT in report.data:
+    if "held_out_texts" in refused:
+        reason = refused["held_out_texts"]
+        reading.found.absent |= dict.fromkeys((HELD_OUT, HELD_OUT_RETRIEVAL, SPEED), reason)
+    elif HELD_OUT in report.data:
         reading.held_out(plan, texts)
     return reading.found
 
@@ -128,13 +166,37 @@ class _Reading:
     def similarity(self, one: recipe.SimilaritySet) -> recipe.SimilaritySet | None:
         """The set as it is here, if it is the one that was measured on."""
         with self._reading(one.name):
-            here = self._source(one, self.report.data.get(one.name))
-            pairs = read_similarity_set(here, self.work)
+            recorded = self.report.data.get(one.name)
+            here, pairs = self._likeliest(one, recorded)
             if self._same(one.name, pairs.data, here.dataset):
                 self.found.pairs.append(pairs)
                 self.found.texts.update(pairs.first, pairs.second)
                 return here
         return None
+
+    def _likeliest(
+        self, one: recipe.SimilaritySet, recorded: EvaluationData | None
+    ) -> tuple[recipe.SimilaritySet, SimilarityPairs]:
+        """Of several files of one name, those with the texts that were measured on."""
+        if one.dataset or not recorded:
+            here = self._source(one, recorded)
+            return here, read_similarity_set(here, self.work)
+        choices = list(islice(product(*map(self.data.all_files, one.files)), _MOST_CHOICES))
+        for files in choices:
+            here = one.model_copy(update={"files": files})
+            try:
+                pairs = read_similarity_set(here, self.work)
+            except (HubDistillError, OSError, ValueError):
+                if len(choices) == 1:
+                    raise
+                continue
+            if len(choices) == 1 or pairs.data.sha256 == recorded.sha256:
+                return here, pairs
+        names = ", ".join(Path(file).name for file in one.files)
+        raise CorpusError(
+            f"{names} is there {len(choices)} times, and none has the texts that were measured on; "
+            "--data names the right folder"
+        )
 
     def retrieval(self, one: recipe.RetrievalSet) -> recipe.RetrievalSet | None:
         """As `similarity`."""
@@ -241,14 +303,67 @@ class _Reading:
             if dataset and recorded.revision and here.revision == recorded.revision:
                 self._problem(name, f"sha256 is not that of {dataset} at its commit {recorded.revision}")
             return False
-        for fact in ("n", "documents"):
-            said, is_ = getattr(recorded, fact), getattr(here, fact)
-            if said != is_:
-                self._problem(name, f"says {fact}: {said}; there are {is_}")
+        for text in unlike_data(recorded, here, every=self.report.hubdistill_version == __version__):
+            self._problem(name, text)
         return True
 
     def _problem(self, name: str, text: str) -> None:
         self.found.problems.append(Problem(f"report.json, data.{name}", text))
+
+
+def _affordable(settings: recipe.Evaluation) -> tuple[recipe.Evaluation, dict[str, str]]:
+    """Settings without what would take this machine far longer than any evaluation does.
+
+    Returns:
+        What is left, and the reason for each setting that is not.
+    """
+    refused = {}
+    if speed := settings.speed:
+        lengths = len(speed.tokens)
+        seconds = lengths * len(speed.batch_sizes) * speed.repeats * speed.seconds
+        if seconds > _MOST_SECONDS or max(speed.batch_sizes) > _MOST_BATCH:
+            refused["speed"] = (
+                f"the plan asks for {seconds:,.0f} s of each model in batches of up to "
+                f"{max(speed.batch_sizes):,}; at most {_MOST_SECONDS:,} s in batches of {_MOST_BATCH:,} "
+                "are run"
+            )
+        elif lengths * speed.calls > _MOST_CALLS:
+            refused["speed"] = (
+                f"the plan asks for {lengths * speed.calls:,} single calls; at most {_MOST_CALLS:,} are run"
+            )
+    if max(settings.hnsw_ef, default=0) > _MOST_EF:
+        refused["hnsw_ef"] = f"the plan asks for hnsw_ef: {max(settings.hnsw_ef)}; at most {_MOST_EF} are run"
+    if settings.held_out_texts > _MOST_TEXTS:
+        asked = settings.held_out_texts
+        refused["held_out_texts"] = (
+            f"the plan asks for {asked:,} held-out texts; at most {_MOST_TEXTS:,} are run"
+        )
+    nothing = {"speed": None, "hnsw_ef": ()}
+    return settings.model_copy(update={key: nothing[key] for key in refused.keys() & nothing.keys()}), refused
+
+
+def unlike_data(
+    recorded: EvaluationData, here: EvaluationData, *, every: bool, but: Collection[str] = ()
+) -> list[str]:
+    """What a report says of data that is not so.
+
+    Args:
+        here: the data as it is described when it is read again.
+        every: also compare what only one of both says; another version may not have known it.
+        but: facts that are not compared.
+    """
+    found = []
+    for fact in _FACTS:
+        said, is_ = getattr(recorded, fact), getattr(here, fact)
+        # Where the Hub cannot be asked, then or now, no commit is known.
+        unknown = None in (said, is_) and (not every or bool(fact == "revision" and here.hub_id))
+        if fact in but or said == is_ or unknown:
+            continue
+        if fact in ("n", "documents"):
+            found.append(f"says {fact}: {said}; there are {is_}")
+        else:
+            found.append(f"says {fact}: {_quoted(said)}, where the plan reads {_quoted(is_)}")
+    return found
 
 
 def unavailable_parts(settings: recipe.Evaluation) -> dict[str, str]:
@@ -276,6 +391,17 @@ def check_hub_id(name: str) -> None:
         raise EvaluationError(f"{name!r} of the Hub is a folder here as well; run the command elsewhere")
 
 
+def check_dataset_id(name: str) -> None:
+    """As `check_hub_id`, of data sets: `datasets` has loaders of its own that read files of this machine.
+
+    Raises:
+        EvaluationError: it is not a Hub id, or may be the name of such a loader, as `text` and `csv` are.
+    """
+    check_hub_id(name)
+    if "/" not in name:
+        raise EvaluationError(f"{name!r} is no data set of the Hub: expected namespace/name")
+
+
 def _check_writer(make: recipe.MadeQueries | None) -> None:
     if make and make.model:
         check_hub_id(make.model)
@@ -283,8 +409,12 @@ def _check_writer(make: recipe.MadeQueries | None) -> None:
 
 def _commit(dataset: str | None, revision: str | None, recorded: EvaluationData | None) -> str | None:
     """The commit of a Hub data set that was read, where it was recorded."""
-    check_hub_id(str(dataset))
+    check_dataset_id(str(dataset))
     return (recorded.revision if recorded else None) or revision
+
+
+def _quoted(value: object) -> str:
+    return "none" if value is None else repr(value)
 
 
 def _other(digest: str, recorded: EvaluationData) -> str:

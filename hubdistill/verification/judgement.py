@@ -43,12 +43,14 @@ class Conditions:
         precision: why the models compute otherwise; empty when they do not.
         coarse: a model computes in less than float32.
         hardware: what else this machine is; empty when it is the same kind.
+        other_version: another version measured, which may have named its intervals otherwise.
     """
 
     sampled: bool = False
     precision: str = ""
     coarse: bool = False
     hardware: str = ""
+    other_version: bool = False
 
 
 def judge(claimed: Figure, measured: Figure, conditions: Conditions) -> _Judgement:
@@ -67,6 +69,8 @@ def judge(claimed: Figure, measured: Figure, conditions: Conditions) -> _Judgeme
     if not claimed.what and claimed.n != measured.n:
         return "differs", f"claimed of {claimed.n} items, measured on {measured.n}"
     reason = _difference(claimed, measured, COARSE if conditions.coarse else 1)
+    if not (reason or conditions.other_version) and claimed.certainty != measured.certainty:
+        return "differs", f"the interval is {measured.certainty}"
     if not reason:
         return "same", ""
     if conditions.precision and _within(measured.value, claimed.interval):

@@ -37,6 +37,28 @@ class LocalData:
         place, name = self._place(named, folder=False)
         return str(Path(glob.escape(str(place))) / name)
 
+    def all_files(self, named: str) -> list[str]:
+        """As `files`, of all places where there are such files, the likeliest first.
+
+        Raises:
+            CorpusError: it is nowhere.
+        """
+        relative = _inner(named)
+        name = PurePosixPath(relative).name
+        found = {
+            str(Path(glob.escape(str(one))) / relative): None
+            for one in self.folders
+            if any(path.is_file() for path in one.glob(relative))
+        }
+        if not found:
+            places = {path.parent: None for one in self.folders for path in sorted(one.rglob(name))}
+            found = {
+                str(Path(glob.escape(str(place))) / name): None
+                for place in places
+                if any(path.is_file() for path in place.glob(name))
+            }
+        return list(found) if len(found) > 1 else [self.files(named)]
+
     def folder(self, named: str) -> str:
         """Where a folder is, as `files`."""
         place, name = self._place(named, folder=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -14,7 +16,9 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, Revisio
 from hubdistill import recipe
 from hubdistill.errors import TeacherError
 from hubdistill.evaluation import Candidate
+from hubdistill.model_files import folder_digests, sha256_of
 from hubdistill.models import Located, locate
+from hubdistill.numbers import listed
 from hubdistill.report import DistillationReport, EvaluationPlan, Model
 from hubdistill.reporting import Subject, describe_teacher, load_candidate
 from hubdistill.teacher import load_teacher
@@ -40,6 +44,20 @@ _SIZES = (
     "parameters",
     "embedding_parameters",
 )
+_NEEDED = (
+    "config.json",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "chat_template.json",
+)
+_MOST_BESIDE = 10
+"""Files beside a model that are told apart."""
 _KINDS = ("kind", "family", "pooling", "normalized", "similarity")
 
 
@@ -137,6 +155,8 @@ def load_reference(
     settings = plan.teacher.model_copy(
         update={"trust_remote_code": trust_remote_code, "hub_id": None, "revision": None}
     )
+    if recorded.dtype in ("float32", "bfloat16"):
+        settings = settings.model_copy(update={"dtype": recorded.dtype})
     if given:
         address = recipe.Teacher.at(given)
         settings = settings.model_copy(update={"model": address.model, "revision": address.revision})
@@ -181,9 +201,10 @@ def check_weights(folder: Path, recorded: Model, here: str, file: str) -> tuple[
             f"{recorded.name} was measured at the Hub's commit {recorded.revision[:12]}, this is a folder: "
             "only its figures tell whether the weights are the same"
         )
-    if recorded.revision in _digests(folder):
+    digests = list(_digests(folder))
+    if recorded.revision in digests:
         return None, ""
-    found = next(_digests(folder))
+    found = digests[0]
     text = (
         f"{found[:19]}... are not the weights that were measured as {recorded.name}: "
         f"the report has {recorded.revision[:19]}..."
@@ -223,6 +244,41 @@ def check_facts(recorded: Model, here: Model) -> tuple[list[CheckedClaim], list[
     return claims, problems
 
 
+def without_harmless_files(
+    claims: list[CheckedClaim], recorded: Model, here: Model, folder: Path
+) -> tuple[list[CheckedClaim], str]:
+    """A model is no larger by files that its owner laid beside it, and that it does not need.
+
+    Returns:
+        The claims, and a sentence where there are such files.
+    """
+    more = here.bytes - recorded.bytes
+    beside = [path for path in sorted(folder.iterdir()) if path.is_file() and _may_lie_beside(path.name)]
+    for count in range(1, min(len(beside), _MOST_BESIDE) + 1):
+        for some in combinations(beside[:_MOST_BESIDE], count):
+            if more > 0 and sum(path.stat().st_size for path in some) == more:
+                names = listed(path.name for path in some)
+                without = [
+                    replace(claim, measured=recorded.bytes, verdict="same")
+                    if claim.figure == "bytes"
+                    else claim
+                    for claim in claims
+                ]
+                return (
+                    without,
+                    f"{recorded.name} has files that it does not need, and were not weighed: {names}",
+                )
+    return claims, ""
+
+
+def _may_lie_beside(name: str) -> bool:
+    return (
+        name.endswith((".txt", ".json"))
+        and name not in _NEEDED
+        and not name.startswith(("tokenizer", "vocab", "model.", "report.", "."))
+    )
+
+
 def without_bytes_of_caches(claims: list[CheckedClaim], recorded: Model, here: Model) -> list[CheckedClaim]:
     """What a folder of the Hub's cache weighs depends on what has been asked of it: only folders compare."""
     if _is_digest(recorded.revision) and _is_digest(here.revision):
@@ -244,8 +300,47 @@ def _is_digest(revision: str) -> bool:
 
 
 def _digests(folder: Path) -> Iterator[str]:
-    """Of all weights, as a report has it; then of single files, for a folder may hold some twice."""
-    yield locate(str(folder)).revision
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            yield f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    """Of all weights, as a report has it; then of those that are loaded, for a folder may hold others."""
+    yield folder_digests(folder)[0]
+    if loaded := [file for part in _module_folders(folder) for file in _loaded_weights(part)]:
+        yield _digest(sorted(set(loaded)))
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Of weights, as `folder_digests` has it of all in a folder."""
+    sums = [sha256_of(file) for file in files]
+    whole = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
+    return f"sha256:{whole}"
+
+
+def _module_folders(folder: Path) -> list[Path]:
+    """Where sentence-transformers looks for the weights of a model's modules."""
+    modules = _json(folder / "modules.json")
+    names = [one.get("path") for one in modules if isinstance(one, dict)] if isinstance(modules, list) else []
+    return [folder / str(name) for name in names if _is_inside(name)] or [folder]
+
+
+def _loaded_weights(folder: Path) -> list[Path]:
+    """The files that transformers loads of a folder: the first kind that is there."""
+    for whole in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / whole).is_file():
+            return [folder / whole]
+        index = _json(folder / f"{whole}.index.json")
+        parts = index.get("weight_map") if isinstance(index, dict) else None
+        if isinstance(parts, dict):
+            return [
+                folder / name for name in parts.values() if _is_inside(name) and (folder / name).is_file()
+            ]
+    return []
+
+
+def _json(file: Path) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _is_inside(name: object) -> bool:
+    """Whether a stranger's name stays below its folder."""
+    return isinstance(name, str) and not name.startswith("/") and ".." not in name.split("/")

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from hubdistill.card.text import plain
 from hubdistill.errors import HubDistillError
-from hubdistill.evaluation import HELD_OUT, Candidate, evaluate
+from hubdistill.evaluation import HELD_OUT, Candidate, Evidence, evaluate
 from hubdistill.evaluation.fidelity import measure_fidelity, share_space
 from hubdistill.evaluation.findings import Findings, texts_sha256
 from hubdistill.evaluation.mteb_tasks import measure_mteb
@@ -35,12 +36,14 @@ class Rerun:
     Attributes:
         unavailable: by name of a metric, why it could not be measured.
         failed: what went wrong on the way.
+        data: what all of the data was, by name; empty when only samples were measured.
     """
 
     measurements: list[Measurement] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     unavailable: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    data: dict[str, EvaluationData] = field(default_factory=dict)
 
     def add(self, measurements: Sequence[Measurement], comparisons: Sequence[Comparison]) -> None:
         """Take in what was found."""
@@ -60,15 +63,17 @@ def rerun(
         work: a folder for temporary files.
         quick: only samples, and only what a sample can tell.
     """
-    found = Rerun()
+    found = Rerun(unavailable=dict(inputs.unavailable))
     models = [teacher, student] if teacher else [student]
     try:
         if quick:
             found.add(*_on_samples(student, teacher, inputs, seed))
         elif inputs.texts:
-            names = " and ".join(one.name for one in models)
+            names = " and ".join(plain(one.name) for one in models)
             logger.info("Embedding %d texts with %s", len(inputs.texts), names)
-            found.add(*_in_full(models, inputs, seed, work, found.unavailable))
+            evidence = _in_full(models, inputs, seed, work, found.unavailable)
+            found.add(evidence.measurements, evidence.comparisons)
+            found.data = evidence.data
     # Weights that fit no config, or a tokenizer no table, fail in as many ways as there are layers.
     except (HubDistillError, RuntimeError, IndexError, ValueError) as error:
         found.failed.append(f"{error}")
@@ -82,15 +87,14 @@ def rerun(
 
 def _in_full(
     models: Sequence[Candidate], inputs: Inputs, seed: int, work: Path, unavailable: dict[str, str]
-) -> Found:
+) -> Evidence:
     settings = inputs.settings.model_copy(update={"mteb": ()})
     if reason := unavailable_parts(settings).get("hnsw_ef"):
         unavailable["ann_recall_at_k"] = reason
         settings = settings.model_copy(update={"hnsw_ef": ()})
     if len(models) == 1:
         settings = settings.model_copy(update={"speed": None})
-    evidence = evaluate(models[0], models[1:], settings, inputs.held_out, base=work, seed=seed, work=work)
-    return evidence.measurements, evidence.comparisons
+    return evaluate(models[0], models[1:], settings, inputs.held_out, base=work, seed=seed, work=work)
 
 
 def _on_tasks(
@@ -118,7 +122,8 @@ def _on_samples(student: Candidate, teacher: Candidate | None, inputs: Inputs, s
     texts = _sample(inputs.held_out.texts, seed) if inputs.held_out and teacher else []
     count = len({text for one in samples for text in (*one.first, *one.second)} | set(texts))
     if count:
-        logger.info("Embedding a sample of %d texts with %s", count, " and ".join(one.name for one in models))
+        names = " and ".join(plain(one.name) for one in models)
+        logger.info("Embedding a sample of %d texts with %s", count, names)
     if texts:
         reference, ours = models
         findings.add_data(

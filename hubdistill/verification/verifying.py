@@ -16,6 +16,7 @@ from hubdistill.models import load_model
 from hubdistill.numbers import listed
 from hubdistill.report import FILE_NAME, DistillationReport, EvaluationPlan, load_report
 from hubdistill.verification.card_check import check_card
+from hubdistill.verification.consistency import check_facts_of_report, left_out, notes_on, unlike_held_out
 from hubdistill.verification.figures import ABSOLUTE_SPEED, COSTS, Figure, figures_of
 from hubdistill.verification.inputs import Inputs, plan_of, read_inputs
 from hubdistill.verification.judgement import Conditions, checked
@@ -31,6 +32,7 @@ from hubdistill.verification.published import (
     load_reference,
     load_student,
     without_bytes_of_caches,
+    without_harmless_files,
 )
 from hubdistill.verification.rerun import Rerun, rerun
 
@@ -161,8 +163,13 @@ class _Check:
         self.problems += (Problem("evaluation", text) for text in found.failed)
         absence = _Absence(self, inputs, found, without, speed=speed, student=student is not None)
         self._judge(found, absence, student, reference)
+        self.problems += check_facts_of_report(self.report)
+        self.problems += unlike_held_out(self.report, plan, found)
+        if student and reference and not (self.quick or found.failed):
+            self.problems += self._left_out(found, all_data=not (inputs.absent or texts))
         self._card()
         self._say_what_is_left()
+        self.notes += notes_on(self.report, plan)
 
     def _reference(
         self, plan: EvaluationPlan, given: str | None, device: str | None, trust_remote_code: bool
@@ -190,7 +197,9 @@ class _Check:
         )
         self._take(problem, note)
         claims, problems = check_facts(recorded, found.facts)
+        claims, note = without_harmless_files(claims, recorded, found.facts, found.folder)
         self.claims += without_bytes_of_caches(claims, recorded, found.facts)
+        self.notes += [note] if note else []
         self.problems += problems
         return found, ""
 
@@ -217,7 +226,9 @@ class _Check:
             self.problems.append(Problem(self.published.name, str(error)))
             return None
         claims, problems = check_facts(recorded, found.facts)
+        claims, note = without_harmless_files(claims, recorded, found.facts, self.published.folder)
         self.claims[:0] = claims
+        self.notes += [note] if note else []
         self.problems += problems
         return found
 
@@ -244,6 +255,7 @@ class _Check:
                 precision=precision.get(claimed.model, "") or precision.get(claimed.against or "", ""),
                 coarse=not coarse.isdisjoint((claimed.model, claimed.against)),
                 hardware=hardware,
+                other_version=self.report.hubdistill_version != __version__,
             )
             again = measured.get(claimed.key)
             claim = checked(
@@ -256,6 +268,12 @@ class _Check:
             if again is None and not claim.why:
                 claim = absence.unexplained(claimed, claim)
             self.claims.append(claim)
+
+    def _left_out(self, found: Rerun, *, all_data: bool) -> list[Problem]:
+        names = {"student": self.report.student, "teacher": self.report.teacher}
+        claimed = figures_of(self.report.measurements, self.report.comparisons, **names)
+        measured = figures_of(found.measurements, found.comparisons, **names)
+        return left_out(self.report, claimed, measured, all_data=all_data)
 
     def _precision(self, one: Candidate) -> str:
         recorded = self.report.models[one.name].dtype

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import typer
 from cli.conftest import Invoke
 from verification.published_student import publish
 
-from hubdistill.cli.output import Sink
+from hubdistill.cli.output import Format, Sink
 from hubdistill.cli.verify import verify
 from hubdistill.verification.outcome import CheckedClaim, Problem, Verification
 
@@ -81,7 +82,7 @@ def test_claimed_and_measured_stand_side_by_side(
     assert "What small is made of, 1 facts: all same" in lines
     assert "The card's metadata against the report, 1 figures: all same" in lines
     assert "  - held-out (1): --data names its folder" in lines
-    assert lines[-1] == "7 of 7 claims that were checked hold; 1 not measured again (1 min 3 s)"
+    assert lines[-1] == "6 of 6 claims that were measured again hold; 1 not measured again (1 min 3 s)"
     assert all(len(line) <= 100 for line in lines)
 
 
@@ -90,13 +91,17 @@ def test_what_is_not_as_claimed_comes_first(
 ) -> None:
     wrong = claim("pearson_dot", "differs", claimed=0.9, measured=0.8, why="off by 0.1")
     problem = Problem("model.safetensors", "not the weights that were measured")
-    text, code = shown(found(*CLAIMS, wrong, problems=(problem,)), monkeypatch, capsys)
+    on_card = claim("ndcg_at_10", "differs", source="card")
+    text, code = shown(found(*CLAIMS, wrong, on_card, problems=(problem,)), monkeypatch, capsys)
     assert code == 1
     lines = text.splitlines()
     assert lines[2] == "NOT AS CLAIMED"
     assert lines[3] == "  ✗ sts: pearson_dot of small: claimed 0.9000, measured 0.8000 (off by 0.1)"
     assert "  - model.safetensors: not the weights that were measured" in lines
-    assert lines[-1].startswith("7 of 8 claims that were checked hold; 1 does not; 1 problem; 1 not measured")
+    assert lines[-1].startswith(
+        "6 of 7 claims that were measured again hold; 1 does not; 1 on the card is not the report's; "
+        "1 problem; 1 not measured"
+    )
 
 
 def test_of_a_sample_the_interval_is_shown(
@@ -135,3 +140,24 @@ def test_a_real_one(tiny_teacher_folder: Path, tmp_path: Path, invoke: Invoke) -
 def test_what_is_asked_wrongly(invoke: Invoke) -> None:
     assert invoke("verify", "student", "--json", "-q").exit_code == 2
     assert invoke("verify", "nowhere").exit_code == 1
+
+
+def test_nothing_of_a_stranger_reaches_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evil = "\x1b[2Jall hold"
+    wrong = claim("pearson_dot", "differs", data=evil, model=evil, why=evil)
+    absent = claim(evil, "not run", data=evil, why=evil)
+    verification = replace(
+        found(*CLAIMS, wrong, absent, problems=(Problem(evil, evil),)),
+        notes=(evil,),
+        model=evil,
+        revision=evil,
+    )
+    for quiet in (False, True):
+        monkeypatch.setattr("hubdistill.verification.verifying.verify", lambda *_, **__: verification)
+        with pytest.raises(typer.Exit):
+            verify("org/small", sink=Sink(Format.quiet if quiet else Format.human))
+        out = capsys.readouterr().out
+        assert "\x1b" not in out
+        assert "[U+001B][2Jall hold" in out

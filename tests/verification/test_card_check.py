@@ -27,6 +27,8 @@ from hubdistill.verification.card_lines import Comparison, compare_text
 REPORT = sample_report.bge_m3_report()
 REPO = f"example/{REPORT.student}"
 CARD = render_card(REPORT, repo_id=REPO, figures=planned_figures(REPORT))
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01"
+"""The beginning of a picture of one pixel."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -358,9 +360,14 @@ def test_pictures_must_be_there(tmp_path: Path) -> None:
     planned = planned_figures(REPORT)
     (tmp_path / "figures").mkdir()
     for figure in planned[1:]:
-        (tmp_path / figure.path).write_bytes(b"png")
+        (tmp_path / figure.path).write_bytes(PNG)
     (problem,) = check(CARD, folder=tmp_path).problems
     assert problem.text == f"shows {planned[0].path}, which is not there"
+    for content in (b"png", PNG[:20], PNG.replace(b"\x01", b"\x00"), b"GIF89a" + PNG):
+        (tmp_path / planned[0].path).write_bytes(content)
+        (problem,) = check(CARD, folder=tmp_path).problems
+        assert problem.place == planned[0].path
+        assert problem.text == "is no PNG picture, though the card shows it"
 
 
 def test_scores_for_leaderboards_are_those_of_the_report(tmp_path: Path) -> None:

@@ -75,6 +75,19 @@ def test_two_files_of_one_name_are_told_apart_by_nobody(here: Path) -> None:
         LocalData([here / "mine"]).files("one.txt")
 
 
+def test_all_files_of_one_name(here: Path) -> None:
+    def all_found(named: str, *folders: str) -> list[str]:
+        found = LocalData([here / folder for folder in folders]).all_files(named)
+        return [Path(one).relative_to(here).as_posix() for one in found]
+
+    both = ["mine/a/one.txt", "mine/b/one.txt"]
+    assert all_found("elsewhere/one.txt", "mine") == both
+    assert all_found("one.txt", "mine/a", "mine/b") == both
+    assert all_found("b/one.txt", "mine") == ["mine/b/one.txt"]
+    with pytest.raises(CorpusError, match="is not in"):
+        all_found("../secret.txt", "mine")
+
+
 def test_without_folders_nothing_is_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here)
     with pytest.raises(CorpusError, match=r"secret\.txt was a local file; --data"):
