@@ -212,6 +212,10 @@ def citations(report: DistillationReport) -> tuple[Entry, ...]:
         ("hubdistill", METHODS[training.method] if training else ()),
         ("hubdistill", [VOCABULARY_TRIMMING] if training and training.vocabulary else ()),
         ("hubdistill", [PROJECTION] if training and training.projection else ()),
+        (
+            "corpus.sources.citations",
+            [text for source in report.corpus.sources for text in source.citations] if report.corpus else [],
+        ),
         ("models.citations", report.models[report.teacher].citations),
         (
             "hubdistill",

@@ -25,11 +25,13 @@ from hubdistill import atomic, progress
 from hubdistill import recipe as settings_of
 from hubdistill.data_sources import (
     TEXT_COLUMNS,
+    DataCard,
     available_columns,
     check_columns,
     local_files,
     mix,
     mixed_rows,
+    read_data_card,
     read_pairs,
     read_rows,
     resolve_revision,
@@ -374,6 +376,8 @@ def text_columns(source: CorpusSource, base: Path) -> tuple[str, ...]:
 
 
 def _facts(source: CorpusSource, columns: tuple[str, ...], revision: str | None, count: _Count) -> Source:
+    # Without a revision, the Hub could not be asked.
+    declared = read_data_card(source.dataset, revision) if source.dataset and revision else DataCard()
     return Source(
         name=source_name(source),
         hub_id=source.dataset,
@@ -385,4 +389,6 @@ def _facts(source: CorpusSource, columns: tuple[str, ...], revision: str | None,
         read=count.read,
         kept=count.kept,
         language=source.language,
+        license=declared.license,
+        citations=declared.citations,
     )

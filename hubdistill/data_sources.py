@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hubdistill.citations import card_citations
 from hubdistill.errors import CorpusError, MissingColumnError
 from hubdistill.recipe import DataSource, SimilaritySet
 
@@ -212,6 +213,30 @@ def resolve_revision(source: DataSource) -> str | None:
         # Whether the data set can be had at all is load_dataset's to say: it may lie in the local cache.
         return None
     return commit
+
+
+class DataCard(NamedTuple):
+    """What a data set's own card says of it."""
+
+    license: str | None = None
+    citations: tuple[str, ...] = ()
+    """BibTeX."""
+
+
+def read_data_card(dataset: str, revision: str | None) -> DataCard:
+    """Read the card of a Hub data set; it says nothing where there is none, or the Hub cannot be asked."""
+    from httpx2 import HTTPError
+    from huggingface_hub import DatasetCard, hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        path = hf_hub_download(dataset, "README.md", repo_type="dataset", revision=revision)
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+        licence = DatasetCard(text, ignore_metadata_errors=True).data.get("license")
+    except (OfflineModeIsEnabled, HfHubHTTPError, HTTPError, OSError, ValueError, RecursionError):
+        return DataCard()
+    names = [licence] if isinstance(licence, str) else licence if isinstance(licence, list) else []
+    return DataCard(", ".join(map(str, names)) or None, card_citations(text))
 
 
 def file_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:

@@ -223,6 +223,10 @@ class Source(Fact):
     kept: int
     """Texts used, held-out ones included."""
     language: str | None = None
+    license: str | None = None
+    """As the data set's card declares it; None: it declares none, or the texts are local files."""
+    citations: tuple[str, ...] = ()
+    """BibTeX entries of the data set's card."""
 
 
 class TokenCounts(Fact):

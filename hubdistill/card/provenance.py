@@ -64,7 +64,8 @@ def _texts(report: DistillationReport) -> list[Row]:
     for source in report.corpus.sources if report.corpus else ():
         where = dataset_link(source.hub_id) if source.hub_id else escape(source.name, 80)
         revision = code(source.revision[:12]) if source.revision else Markdown("not on the Hub")
-        rows.append((Markdown(f"Texts: {where}"), "see the source", revision))
+        licence = source.license or (_UNDECLARED if source.hub_id else "see the source")
+        rows.append((Markdown(f"Texts: {where}"), licence, revision))
     return rows
 
 

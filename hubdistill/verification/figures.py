@@ -84,7 +84,11 @@ def figures_of(
     costs = {_place(m): m for m in ours if m.metric in COSTS and m.model == teacher}
     of_student = {_place(m): m for m in ours if m.model == student}
     found: list[Figure] = []
+    widths = {m.parameters.get("dimensions") for m in ours if m.model == student}
     for m in ours:
+        # The teacher is also measured at the widths that siblings can be cut to.
+        if m.model == teacher and m.parameters.get("dimensions") not in {None, *widths}:
+            continue
         if m.metric not in COSTS:
             found.append(_measured(m))
         elif m.model == student and (of_teacher := costs.get(_place(m))) and of_teacher.value > 0:
