@@ -136,6 +136,8 @@ class Model(Fact):
     trust_remote_code: bool = False
     citations: tuple[str, ...] = ()
     """BibTeX entries of a teacher's own card."""
+    limitations: str | None = None
+    """The heading under which a teacher's own card declares its limitations."""
 
 
 class Measurement(Fact):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -143,6 +144,7 @@ def settle_owner(card: Card, teacher: Teacher) -> Card:
 
 def describe_teacher(teacher: Teacher) -> report.Model:
     """The facts about a teacher."""
+    card = _card(teacher.folder)
     return report.Model(
         role="teacher",
         name=teacher.name,
@@ -154,14 +156,25 @@ def describe_teacher(teacher: Teacher) -> report.Model:
         license=teacher.license,
         languages=teacher.languages,
         trust_remote_code=teacher.settings.trust_remote_code,
-        citations=_citations(teacher.folder),
+        citations=card_citations(card),
+        limitations=limitations_heading(card),
     )
 
 
-def _citations(folder: Path) -> tuple[str, ...]:
-    """The BibTeX of a model's card."""
+def _card(folder: Path) -> str:
     card = folder / "README.md"
-    return card_citations(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ()
+    return card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+
+
+_LIMITATIONS = re.compile(
+    r"^#{1,6}[ \t]+([^\n]*\b(?:limitation|bias|out[- ]of[- ]scope)[^\n]*)$", re.I | re.M
+)
+
+
+def limitations_heading(card: str) -> str | None:
+    """The heading of a model's card under which its limitations stand; None where there is none."""
+    found = _LIMITATIONS.search(card)
+    return found[1].strip(" #\t\r")[:100] if found else None
 
 
 def _publishable(texts: Sequence[report.LowAgreement]) -> tuple[report.LowAgreement, ...]:

@@ -16,6 +16,7 @@ from hubdistill.errors import CardError, MissingExtraError, ReportError
 from hubdistill.figures import NAMES
 from hubdistill.numbers import duration, layer_list, rate, ratio, score, share, short_count, signed, size
 from hubdistill.report import DistillationReport, Interval
+from hubdistill.reporting import limitations_heading
 from hubdistill.results import teacher_model
 
 
@@ -345,3 +346,24 @@ def test_folder_without_a_report_is_an_error(tmp_path: Path) -> None:
 def test_card_room_imports_no_torch() -> None:
     code = "import sys, hubdistill.card, hubdistill.figures; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("card", "heading"),
+    [
+        ("# Model\n\n## Limitations and bias\n\nNone.\n", "Limitations and bias"),
+        ("### Out-of-scope use ##\r\n", "Out-of-scope use"),
+        ("# Unbiased estimates\n\nIts limitation is\n", None),
+        ("", None),
+    ],
+)
+def test_limitations_of_a_teacher_are_found_under_their_heading(card: str, heading: str | None) -> None:
+    assert limitations_heading(card) == heading
+
+
+def test_reader_is_sent_to_the_limitations_that_the_teacher_declares() -> None:
+    report = bge_m3_report()
+    teacher = report.models[report.teacher].model_copy(update={"limitations": "Limitations & *bias*"})
+    card = render_card(report.model_copy(update={"models": {**report.models, report.teacher: teacher}}))
+    link = "[Limitations &#38; &#42;bias&#42;](https://huggingface.co/BAAI/bge-m3)"
+    assert f"What the teacher's own card says of them stands there under {link}." in card

@@ -15,12 +15,14 @@ from hubdistill.card.metadata import front_matter, language_list, languages, lic
 from hubdistill.card.provenance import provenance_part
 from hubdistill.card.quick_start import QuickStartPart, quick_start_part
 from hubdistill.card.text import (
+    HUB,
     Markdown,
     bullets,
     dataset_link,
     escape,
     fenced,
     folded,
+    link,
     model_link,
     table,
 )
@@ -289,6 +291,9 @@ def _limits(report: DistillationReport) -> list[str]:
     if training:
         learned = "is cut" if training.method == "trimmed" else "learned"
         origin = f"It {learned} from {model_name(teacher)} and inherits the teacher's mistakes and biases."
+        if teacher.limitations and teacher.hub_id:
+            where = link(teacher.limitations, f"{HUB}/{teacher.hub_id}")
+            origin += f" What the teacher's own card says of them stands there under {where}."
         limits.append(Markdown(origin))
     if training and training.start:
         limits.append(f"It may also have those of the model that it starts from, {training.start.name}.")
