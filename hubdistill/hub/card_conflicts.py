@@ -73,16 +73,6 @@ def compare_cards(api: HfApi, repo_id: str, head: str, *, on_hub: str, ours: str
     return Edits(frozenset(newer), frozenset(behind), tuple(lost))
 
 
-def refuse_conflict(lost: Sequence[str]) -> None:
-    """Stop where a push would undo what was edited on the Hub.
-
-    Raises:
-        CardError: it would; the difference is shown.
-    """
-    if lost:
-        raise CardError(explain(lost))
-
-
 def explain(lost: Sequence[str]) -> str:
     """A conflict in words, with the difference."""
     more = [f"... and {len(lost) - _SHOWN} more lines"] if len(lost) > _SHOWN else []

@@ -15,7 +15,7 @@ from hubdistill.card.stamp import words
 from hubdistill.conditions import Condition, NoRegression
 from hubdistill.errors import CardError, GateError, ReportError, StaleParentError
 from hubdistill.hub.access import MAIN, Preflight
-from hubdistill.hub.card_conflicts import compare_cards, refuse_conflict
+from hubdistill.hub.card_conflicts import compare_cards, explain
 from hubdistill.hub.card_on_hub import card_diff, merge_card, read, read_card, stamp_card
 from hubdistill.hub.failures import is_passing, is_stale
 from hubdistill.hub.files import CARD, Selection, is_chosen, role_of
@@ -77,8 +77,8 @@ class Prepared:
     gates: tuple[GateResult, ...]
     new_branch: bool
     card_diff: str | None
-    lost: tuple[str, ...]
-    """What was edited on the Hub's card and this push would undo."""
+    conflict: str | None
+    """What was edited on the Hub's card and this push would undo, which stops it."""
     load_back: bool
     """The commit changes the model, and it is to be loaded back."""
 
@@ -116,7 +116,8 @@ def land(api: HfApi, place: Preflight, wish: Wish, tell: Progress) -> tuple[Prep
                 return sent, commit
             prepared = prepare(api, replace(place, exists=True), wish)
             refuse_unmet({place.repo_id: prepared.gates})
-            refuse_conflict(prepared.lost)
+            if prepared.conflict:
+                raise CardError(prepared.conflict)
             plan = prepared.plan
             if prepared.new_branch:
                 new_branch = True
@@ -188,7 +189,7 @@ def prepare(api: HfApi, place: Preflight, wish: Wish) -> Prepared:
     if load_back:
         refuse_no_room(wish.model_bytes)
     gates = _judge(api, place, wish, head)
-    return Prepared(plan, notes, gates, not there, changed_lines, lost, load_back)
+    return Prepared(plan, notes, gates, not there, changed_lines, explain(lost) if lost else None, load_back)
 
 
 def _merge(

@@ -10,7 +10,6 @@ from huggingface_hub import HfApi
 
 from hubdistill.errors import PublishError
 from hubdistill.hub.access import Preflight, client, preflight, secret
-from hubdistill.hub.card_conflicts import explain
 from hubdistill.hub.card_on_hub import address_card, refuse_invalid_card, validate_on_hub
 from hubdistill.hub.collection import check_note, put_into
 from hubdistill.hub.failures import explained
@@ -152,7 +151,7 @@ def push(
                 outcome,
                 dry_run=True,
                 card_diff=prepared.card_diff,
-                conflict=explain(prepared.lost) if prepared.lost else None,
+                conflict=prepared.conflict,
             )
         prepared, commit = land(api, place, wish, tell)
     outcome = _outcome(place, wish, prepared, warned)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import uvicorn
-
-from hubdistill.errors import HubDistillError
 from hubdistill.localhub.accounts import Account, demo_tokens
 from hubdistill.localhub.app import ROUTE_NAMES, create_app
 from hubdistill.localhub.call import Hub
@@ -22,9 +16,7 @@ from hubdistill.localhub.publishers import GITHUB_ISSUER, Publisher
 from hubdistill.localhub.rate_limit import RateLimit
 from hubdistill.localhub.request_log import RequestRecord
 from hubdistill.localhub.storage import KINDS, RepoId, Storage
-
-_HOST = "127.0.0.1"
-_START_SECONDS = 10.0
+from hubdistill.loopback import LoopbackServer
 
 
 class LocalHub:
@@ -64,8 +56,7 @@ class LocalHub:
         self.faults = faults or FaultPlan()
         self._rate_limit = rate_limit
         self._asked_port = port
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self._server: LoopbackServer | None = None
         self._endpoint = ""
 
     @property
@@ -126,52 +117,26 @@ class LocalHub:
 
     def start(self) -> Self:
         """Serve in a background thread, from now until `stop`."""
-        # asyncio turns Nagle's delay (40 ms a request) off only where the protocol is named.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((_HOST, self._asked_port))
-        except OSError as error:
-            listener.close()
-            raise HubDistillError(
-                f"the local Hub cannot listen on port {self._asked_port} ({error.strerror}); choose another"
-            ) from error
-        self._endpoint = f"http://{_HOST}:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
+        self._server = LoopbackServer(
             create_app(self._hub, self._rate_limit),
+            port=self._asked_port,
+            name="the local Hub",
             http=Connection,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=2,
         )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="localhub", daemon=True
-        )
-        self._thread.start()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                raise HubDistillError(
-                    f"the local Hub did not start on {self._endpoint} within {_START_SECONDS:.0f} s"
-                )
-            time.sleep(0.005)
+        self._endpoint = self._server.address
         return self
 
     def stop(self) -> None:
         """Finish the requests in hand and stop serving."""
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join()
-        self._server = self._thread = None
+        if self._server is not None:
+            self._server.stop()
+        self._server = None
 
     def wait(self) -> None:
         """Block until `stop` is called from elsewhere, or Ctrl-C."""
         # Waking up now and then lets Ctrl-C through on platforms where a join cannot be interrupted.
-        while self._thread is not None and self._thread.is_alive():
-            self._thread.join(0.5)
+        while (server := self._server) is not None and server.alive:
+            server.join(0.5)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
@@ -24,16 +21,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hubdistill.card.text import plain
-from hubdistill.errors import HubDistillError
 from hubdistill.localhub.app import LocalOnly
+from hubdistill.loopback import LoopbackServer
 from hubdistill.preview.folder import find_folder, read_folder
 from hubdistill.preview.page import ASSETS, FAULTS, build_page
 from hubdistill.preview.problem import Problem
 
 logger = logging.getLogger(__name__)
 
-_HOST = "127.0.0.1"
-_START_SECONDS = 10.0
 _LOOK_SECONDS = 0.25
 _TELL_SECONDS = 0.1
 
@@ -92,8 +87,8 @@ class CardPreview:
         self._page = build_page(read_folder(self.folder))
         self._closing = threading.Event()
         self._address = ""
-        self._server: uvicorn.Server | None = None
-        self._threads: list[threading.Thread] = []
+        self._server: LoopbackServer | None = None
+        self._watcher: threading.Thread | None = None
 
     @property
     def address(self) -> str:
@@ -111,52 +106,20 @@ class CardPreview:
         Raises:
             HubDistillError: the port is taken.
         """
-        # asyncio turns Nagle's delay (40 ms a request) off only where the protocol is named.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((_HOST, self._asked_port))
-        except OSError as error:
-            listener.close()
-            raise HubDistillError(
-                f"the preview cannot listen on port {self._asked_port} ({error.strerror}); choose another"
-            ) from error
-        self._address = f"http://{_HOST}:{listener.getsockname()[1]}"
-        config = uvicorn.Config(
-            self._app(),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            timeout_graceful_shutdown=2,
-        )
         self._closing.clear()
-        self._server = uvicorn.Server(config)
-        self._threads = [
-            threading.Thread(
-                target=self._server.run, kwargs={"sockets": [listener]}, name="preview", daemon=True
-            ),
-            threading.Thread(target=self._look, name="preview-changes", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._server.started:
-            if not self._threads[0].is_alive() or time.monotonic() > deadline:
-                raise HubDistillError(
-                    f"the preview did not start on {self._address} within {_START_SECONDS:.0f} s"
-                )
-            time.sleep(0.005)
+        self._server = LoopbackServer(self._app(), port=self._asked_port, name="the preview")
+        self._address = self._server.address
+        self._watcher = threading.Thread(target=self._look, name="preview-changes", daemon=True)
+        self._watcher.start()
         return self
 
     def stop(self) -> None:
         """Stop serving."""
         self._closing.set()
-        if self._server is not None:
-            self._server.should_exit = True
-        for thread in self._threads:
-            thread.join()
-        self._server, self._threads = None, []
+        if self._server is not None and self._watcher is not None:
+            self._server.stop()
+            self._watcher.join()
+        self._server = self._watcher = None
 
     def wait(self) -> None:
         """Block until `stop` is called from elsewhere, or Ctrl-C."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -321,17 +321,8 @@ def _judged(
         verdict, why = "holds", f"inside the interval of what was measured, and off by {off:.2g}"
     else:
         verdict, why = "differs", f"off by {off:.2g}; measured with {prompts}"
-    return CheckedClaim(
-        figure=entry.metric,
-        model=model,
-        data=_called(entry),
-        source="model-index",
-        claimed=entry.value,
-        interval=None,
-        measured=measured,
-        measured_interval=(low, high),
-        verdict=verdict,
-        why=why,
+    return replace(
+        _not_run(entry, model, why), measured=measured, measured_interval=(low, high), verdict=verdict
     )
 
 
