@@ -70,11 +70,17 @@ class Peer:
 
 
 class PeerModel:
-    """A model that lives in the peer, as far as scoring needs it."""
+    """A model that lives in the peer, as far as scoring needs it: one without prompts."""
+
+    default_prompt_name = None
 
     def __init__(self, peer: Peer, name: str) -> None:
         self.peer = peer
         self.name = name
+        self.prompts: dict[str, str] = {}
+
+    def get_model_kwargs(self) -> list[str]:
+        return []
 
     def encode(self, texts: Sequence[str], **_: Any) -> np.ndarray:
         file = self.peer.work / "peer_vectors.npy"

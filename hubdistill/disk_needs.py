@@ -9,6 +9,7 @@ from torch import nn
 
 from hubdistill.distilling import vectors_needed
 from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe, StaticStudent
+from hubdistill.students import hidden_layer
 from hubdistill.students.layers import encoder_blocks
 
 _CHECKPOINTS = 2
@@ -65,7 +66,10 @@ def _sizes(
         case StaticStudent():
             rows = len(teacher.tokenizer)
             columns = student.dimensions or teacher.get_embedding_dimension() or 0
-            return rows * columns * (4 if student.dtype == "float32" else 2), None
+            if not student.hidden_layer:
+                return rows * columns * (4 if student.dtype == "float32" else 2), None
+            weights = 4 * (rows * columns + 2 * hidden_layer.UNITS * columns**2)
+            return weights, weights
         case ModelStudent():
             return _bytes(starts[student.name]), 0
         case LayerStudent():

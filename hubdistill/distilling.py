@@ -17,6 +17,7 @@ from hubdistill import atomic, recipe, report, training
 from hubdistill.corpus import Corpus
 from hubdistill.embedding_cache import CachedRows
 from hubdistill.errors import CardError, StudentError
+from hubdistill.static_training import train_hidden_layer
 from hubdistill.students import dimensions, other_model
 from hubdistill.students.copying import copy_model
 from hubdistill.students.dimensions import ProjectedRows, Vectors
@@ -74,7 +75,7 @@ class Distiller:
             case recipe.LayerStudent():
                 made = self._reduce(index, student, texts, vectors, work)
             case recipe.StaticStudent():
-                made = self._solve(student, texts, vectors)
+                made = self._solve(student, texts, vectors, work)
             case recipe.TrimmedStudent():
                 made = self._trim(student, texts, vectors)
             case recipe.ModelStudent():
@@ -160,16 +161,36 @@ class Distiller:
         vectors = self.vectors(texts)[:].astype(np.float32)
         return search_layers(model, smallest, texts, vectors, prompt=self.teacher.prompt)
 
-    def _solve(self, student: recipe.StaticStudent, texts: TextTable, vectors: Vectors) -> Student:
+    def _solve(
+        self, student: recipe.StaticStudent, texts: TextTable, vectors: Vectors, work: Path
+    ) -> Student:
+        held_out = self._held_out_vectors
+        projection = None
+        if student.dimensions:
+            projection = dimensions.fit_projection(vectors, student.dimensions)
+            vectors = ProjectedRows(vectors, projection, unit=True)
+            held_out = projection(held_out)
         model, facts = build_static_student(
             self.teacher.model,
             texts,
             vectors,
             held_out_texts=self._held_out.texts(),
-            held_out_targets=self._held_out_vectors,
+            held_out_targets=held_out,
             settings=student,
         )
-        return Student(model, facts)
+        if student.hidden_layer:
+            model, facts = train_hidden_layer(
+                model,
+                facts,
+                texts,
+                vectors,
+                held_out_texts=self._held_out.texts(),
+                held_out_vectors=held_out,
+                settings=student,
+                folder=work,
+                seed=self.family.seed,
+            )
+        return Student(model, facts.model_copy(update={"projection": projection and projection.fact}))
 
     def _trim(self, student: recipe.TrimmedStudent, texts: TextTable, vectors: Vectors) -> Student:
         model = self.teacher.model
@@ -317,6 +338,9 @@ def check_student(family: recipe.Recipe, teacher: Teacher, index: int, student: 
             field=f"{field}.dimensions",
         )
         width = student.dimensions
+    if isinstance(student, recipe.StaticStudent):
+        place = f"{field}.matryoshka"
+        dimensions.check_matryoshka(student.matryoshka or (), width, student=student.name, field=place)
     if isinstance(student, recipe.LayerStudent | recipe.ModelStudent):
         sizes = family.training_of(student).matryoshka
         own = student.training is not None and "matryoshka" in student.training.model_fields_set

@@ -2,15 +2,17 @@
 
 The same vectors as `SentenceTransformer.encode`, sooner: texts are tokenised once and ahead of the model,
 sorted by their true token count and batched by a budget of tokens, so that next to nothing is spent on
-padding; and the model computes in bfloat16 where the processor does. `benchmarks/teacher_pass.py` says
-what each is worth.
+padding; the model computes in bfloat16 where the processor does; and on a CPU several batches are under way
+at once. `benchmarks/teacher_pass.py` says what that is worth.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,6 +28,8 @@ WINDOW = 16_384
 WINDOW_CHARACTERS = 8_000_000
 """Their size: with it, a window of book chapters takes no more memory than one of sentences."""
 _READ = 512
+PARALLEL_BATCHES = 8
+"""Batches that a CPU works on at once, at most: beyond, Python itself holds them up."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Positions = npt.NDArray[np.int64]
@@ -75,8 +79,7 @@ def encode(
     for window in _one_ahead(windows):
         if window.tokens:
             lengths = np.fromiter(map(len, window.tokens["input_ids"]), np.int64)
-            for chosen in plan_batches(lengths, budget):
-                yield Batch(window.positions[chosen], _forward(model, window, chosen))
+            yield from _forward_each(model, window, plan_batches(lengths, budget))
         else:
             vectors = model.encode(window.texts, prompt=prompt, show_progress_bar=False)
             yield Batch(window.positions, np.asarray(vectors, np.float32))
@@ -84,7 +87,7 @@ def encode(
 
 def default_batch_tokens(device: str) -> int:
     """Tokens in a batch, by device: on a CPU so few that activations stay in each core's cache."""
-    return min(16_384, 2_048 * torch.get_num_threads()) if device == "cpu" else 65_536
+    return min(16_384, 2_048 * _threads_of_a_batch()) if device == "cpu" else 65_536
 
 
 def working_precision(model: SentenceTransformer, precision: Precision) -> Literal["float32", "bfloat16"]:
@@ -186,6 +189,46 @@ def _one_ahead(items: Iterator[_Window]) -> Iterator[_Window]:
         while (item := waiting.result()) is not None:
             waiting = worker.submit(next, items, None)
             yield item
+
+
+def _parallel_batches() -> int:
+    return min(PARALLEL_BATCHES, torch.get_num_threads())
+
+
+def _threads_of_a_batch() -> int:
+    return torch.get_num_threads() // _parallel_batches()
+
+
+def _forward_each(
+    model: SentenceTransformer, window: _Window, batches: Iterable[Positions]
+) -> Iterator[Batch]:
+    """Run batches through the model, in order; on a CPU each has a share of the threads.
+
+    A batch on one core and another beside it are sooner done than one after the other on both: the products
+    of a small encoder are too small to be divided.
+    """
+
+    def run(chosen: Positions) -> Batch:
+        return Batch(window.positions[chosen], _forward(model, window, chosen))
+
+    workers = _parallel_batches() if model.device.type == "cpu" else 1
+    if workers == 1:
+        yield from map(run, batches)
+        return
+    threads = torch.get_num_threads()
+    share = partial(torch.set_num_threads, _threads_of_a_batch())
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="encode", initializer=share)
+    waiting: deque[Future[Batch]] = deque()
+    try:
+        for chosen in batches:
+            waiting.append(pool.submit(run, chosen))
+            if len(waiting) == 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 @torch.inference_mode()

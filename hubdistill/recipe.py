@@ -215,7 +215,7 @@ class LayerStudent(Settings):
 
 
 class StaticStudent(Settings):
-    """A student that is one table of token vectors: no layers, hundreds of times faster."""
+    """A student that is one table of token vectors, with or without a hidden layer: much the fastest."""
 
     kind: Literal["static"]
     name: Name
@@ -228,8 +228,22 @@ class StaticStudent(Settings):
     """How often to solve again, at most, with weights that stand for the cosine objective."""
     dimensions: Positive | None = None
     """Width of the student's vectors; the teacher's when left out."""
+    hidden_layer: bool = True
+    """Train a hidden layer behind the tokens' mean, and the table with it, if held-out texts gain by it."""
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    """Of the training of the hidden layer."""
+    matryoshka: tuple[Positive, ...] | None = None
+    """Prefixes that this trains as well; half and a quarter of the dimensions when left out, [] for none."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the table; bfloat16 halves the student's size."""
+    """Type of the table; bfloat16 halves the student's size, and needs `hidden_layer: false`."""
+
+    @model_validator(mode="after")
+    def _one_precision(self) -> StaticStudent:
+        if self.hidden_layer and self.dtype == "bfloat16":
+            raise ValueError("`dtype: bfloat16` is for a table alone; set `hidden_layer: false` with it")
+        if self.matryoshka and not self.hidden_layer:
+            raise ValueError("`matryoshka` trains prefixes together with the hidden layer; leave one out")
+        return self
 
 
 class TrimmedStudent(Settings):

@@ -80,12 +80,18 @@ class TeacherAgreement(BaseEvaluator):
     def __call__(
         self, model: BaseModel, output_path: str | None = None, epoch: float = -1, steps: int = -1
     ) -> dict[str, float]:
+        return {self.primary_metric: self.cosine(self.embed(model))}
+
+    def embed(self, model: BaseModel) -> torch.Tensor:
+        """The student's vectors, shape (n_texts, dim)."""
         assert isinstance(model, SentenceTransformer)
         embeddings = model.encode(
             self.texts, prompt=self.prompt, convert_to_tensor=True, show_progress_bar=False
         )
-        cosines = torch.nn.functional.cosine_similarity(embeddings.float().cpu(), self.vectors)
-        return {self.primary_metric: cosines.mean().item()}
+        return embeddings.float().cpu()
+
+    def cosine(self, embeddings: torch.Tensor) -> float:
+        return torch.nn.functional.cosine_similarity(embeddings, self.vectors).mean().item()
 
 
 class LengthBucketSampler(DefaultBatchSampler):
@@ -207,29 +213,29 @@ def train(
     if settings.matryoshka:
         loss = MatryoshkaLoss(student, loss, [*settings.matryoshka, teacher_width])
         citations.append(loss.citation.strip())
-    trainer = DistillationTrainer(
-        model=student,
-        args=arguments,
-        train_dataset=Dataset.from_dict({"row": np.arange(len(texts)), "length": lengths}),
-        loss=loss,
-        evaluator=TeacherAgreement(
-            held_out_texts[:MONITORED_TEXTS], held_out_vectors[:MONITORED_TEXTS], prompt
-        ),
-        data_collator=CachedLabelCollator(
-            student.preprocess, texts=texts, vectors=vectors, prompts=prompt, max_length=settings.max_length
-        ),
-        callbacks=[ProgressBar("Training")],
-    )
-    trainer.remove_callback(PrinterCallback)
     longest = min(int(lengths.max()), settings.max_length or student.max_seq_length or 512)
     with quick_attention(arguments, longest):
-        trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+        trainer = run_trainer(
+            student,
+            arguments,
+            Dataset.from_dict({"row": np.arange(len(texts)), "length": lengths}),
+            loss,
+            TeacherAgreement(held_out_texts[:MONITORED_TEXTS], held_out_vectors[:MONITORED_TEXTS], prompt),
+            CachedLabelCollator(
+                student.preprocess,
+                texts=texts,
+                vectors=vectors,
+                prompts=prompt,
+                max_length=settings.max_length,
+            ),
+            folder=folder,
+        )
     changed, everything = hyperparameters(arguments)
     ours: dict[str, report.Value] = {"dropout": 0.0, "batch_sampler": LengthBucketSampler.__name__}
     return report.Training(
         method="layers",
         loss=type(loss).__name__,
-        loss_parameters=_plain(loss.get_config_dict()),
+        loss_parameters=plain(loss.get_config_dict()),
         matryoshka=tuple(sorted(settings.matryoshka)),
         texts=len(texts),
         tokens=report.TokenCounts(min=lengths.min(), mean=lengths.mean(), max=lengths.max()),
@@ -240,6 +246,31 @@ def train(
         seconds=time.perf_counter() - started,
         citations=tuple(citations),
     )
+
+
+def run_trainer(
+    student: SentenceTransformer,
+    arguments: SentenceTransformerTrainingArguments,
+    data: Dataset,
+    loss: torch.nn.Module,
+    evaluator: TeacherAgreement,
+    collator: CachedLabelCollator,
+    *,
+    folder: Path,
+) -> DistillationTrainer:
+    """Train to the end, from the last whole checkpoint on if there is one, and load the best."""
+    trainer = DistillationTrainer(
+        model=student,
+        args=arguments,
+        train_dataset=data,
+        loss=loss,
+        evaluator=evaluator,
+        data_collator=collator,
+        callbacks=[ProgressBar("Training")],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    return trainer
 
 
 def without_dropout(model: torch.nn.Module) -> None:
@@ -350,12 +381,13 @@ def hyperparameters(
     """Training arguments for the card: those that differ from the defaults, and all of them."""
     # As the Trainer does it: without the setting, the new arguments would undo the state of the processes.
     unused = SentenceTransformerTrainingArguments("unused", accelerator_config={"use_configured_state": True})
-    defaults = _plain(unused.to_dict())
-    everything = _plain(arguments.to_dict())
+    defaults = plain(unused.to_dict())
+    everything = plain(arguments.to_dict())
     return {name: value for name, value in everything.items() if value != defaults.get(name)}, everything
 
 
-def _plain(settings: dict[str, Any]) -> dict[str, report.Value]:
+def plain(settings: dict[str, Any]) -> dict[str, report.Value]:
+    """Settings as a report takes them: without paths and secrets, other types written out."""
     return {
         name: value if isinstance(value, str | int | float | bool | None) else str(value)
         for name, value in settings.items()

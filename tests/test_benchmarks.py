@@ -17,6 +17,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
+from hubdistill.evaluation.vectors import Vectors
 from hubdistill.students.layers import encoder_blocks
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -175,6 +176,27 @@ def test_a_peer_that_stops_is_told_with_its_last_words(
         load("peer").Peer(None, "no_such_peer.py", tmp_path) as peer,
     ):
         peer.call("versions")
+
+
+def test_a_peer_s_model_is_scored_like_any_other_and_gets_no_prompt(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    class Answering:
+        work = tmp_path
+        given: list[str]
+
+        def give(self, name: str, texts: list[str]) -> str:
+            self.given = texts
+            return name
+
+        def call(self, function: str, *, name: str, texts: str, output: str) -> None:
+            assert (function, name, texts) == ("encode", "theirs", "peer_texts")
+            np.save(output, np.array([[len(text), 1.0] for text in self.given]))
+
+    peer = Answering()
+    vectors = Vectors("peer", load("peer").PeerModel(peer, "theirs"))
+    np.testing.assert_array_equal(vectors.of(["ab", "abc"], "query"), [[2, 1], [3, 1]])
+    assert sorted(peer.given) == ["ab", "abc"]
 
 
 def test_the_teacher_pass_gives_the_vectors_of_encode(

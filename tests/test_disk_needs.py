@@ -44,13 +44,18 @@ def size(model: SentenceTransformer) -> int:
 def test_vectors_students_and_the_checkpoints_of_the_largest_are_counted(
     tiny_teacher: SentenceTransformer,
 ) -> None:
-    wanted = recipe({"name": "two", "layers": 2}, {"name": "table", "kind": "static"})
+    static = {"name": "table", "kind": "static", "hidden_layer": False}
+    wanted = recipe({"name": "two", "layers": 2}, static)
     two = size(tiny_teacher) - 2 * BLOCK
     table = len(tiny_teacher.tokenizer) * 32 * 4
     # 1,000 vectors of 32 numbers of 2 bytes; two checkpoints of weights and two moments of two blocks.
     assert needed(wanted, tiny_teacher) == [64_000, two + table, 2 * (two + 2 * 2 * BLOCK)]
     assert needed(wanted, tiny_teacher, cached_bytes=50_000, made=["two"]) == [14_000, table, 0]
     assert needed(wanted, tiny_teacher, made=["two", "table"]) == [0, 0, 0]
+    # Two matrices of 32 x 128 make the hidden layer, and all of the student is trained.
+    deeper = table + 2 * 4 * 32 * 128
+    trained = recipe({"name": "table", "kind": "static"})
+    assert needed(trained, tiny_teacher) == [64_000, deeper, 2 * 3 * deeper]
 
 
 def test_what_is_not_known_is_not_counted(tiny_teacher: SentenceTransformer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import torch
 from conftest import save_word_encoder
 from sentence_transformers import SentenceTransformer
 
-from hubdistill import training
+from hubdistill import static_training, training
 from hubdistill.errors import CardError, HubDistillError, StudentError
 from hubdistill.pipeline import Run
 from hubdistill.recipe_file import parse_recipe
+from hubdistill.students.dimensions import fit_projection
 from hubdistill.variant_results import truncations
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]
@@ -132,6 +134,54 @@ def test_the_trimmed_teacher_gives_projections_of_the_teachers_vectors(
     expected = run.teacher.model.encode(texts) @ weight.T
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     assert student.encode(texts) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_static_student_of_fewer_dimensions_has_those_of_the_teachers_projection(
+    data: dict[str, Any], tmp_path: Path
+) -> None:
+    data["students"] = [{"name": "table", "kind": "static", "dimensions": 8, "hidden_layer": False}]
+    run = run_of(data, tmp_path)
+    run.distill()
+    made = run._find("table")
+    assert made is not None
+    assert made.training.projection.dimensions == 8
+    student = SentenceTransformer(str(run.student_folder("table")), device="cpu")
+    texts = run.corpus.train
+    vectors = run._vectors(texts)
+    expected = fit_projection(vectors, 8)(vectors[:])
+    assert (student.encode(texts.texts()) * expected).sum(axis=1).mean() > 0.9
+
+
+def test_a_hidden_layer_goes_from_the_recipe_to_the_card(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Words of three hundred texts are no ground for a hidden layer: the solved table is hidden from the
+    # comparison, as if it had been worse.
+    monkeypatch.setattr(static_training.NeighbourAgreement, "__call__", weaker_at_first())
+    data["students"] = [{"name": "deep", "kind": "static", "epochs": 2, "matryoshka": [8]}]
+    run = run_of(data, tmp_path)
+    run.distill()
+    report = run.evaluate()["deep"]
+    card = {path.parent.name: path.read_text() for path in run.write_cards()}["deep"]
+    student = SentenceTransformer(str(run.student_folder("deep")), device="cpu")
+    assert student[1].out_features == report.models["deep"].architecture.feed_forward == 128
+    assert report.training.matryoshka == (8,)
+    assert "a hidden layer of 128 units" in card
+    assert re.search(r"\| Hidden layer +\|[^|]*\| +128 \|", card)
+    assert "It knows no word order" in card
+    assert "Iyyer" in card
+    assert "truncate_dim=8" in card
+    assert "np.maximum(0, " in card
+
+
+def weaker_at_first() -> Any:
+    compare = static_training.NeighbourAgreement.__call__
+
+    def compared(self: Any, model: Any, *given: Any, **named: Any) -> dict[str, float]:
+        found = compare(self, model, *given, **named)
+        return found if len(model) > 2 else dict.fromkeys(found, -1.0)
+
+    return compared
 
 
 def test_a_vocabulary_needs_no_teacher_pass(data: dict[str, Any], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,33 @@ def test_vectors_are_those_of_encode(
     expected = model.encode(TEXTS, prompt=prompt, batch_size=1)
     got = encoded(model, table, prompt=prompt, precision="float32", batch_tokens=300)
     np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_batches_side_by_side_give_the_same_vectors_and_the_threads_back(
+    table: TextTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(tmp_path, "bert", Pooling(WIDTH, "mean"), Normalize())
+    expected = encoded(model, table, precision="float32", batch_tokens=300)
+    seen: set[tuple[str, int]] = set()
+    forward = model.forward
+
+    def noting(features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:
+        seen.add((threading.current_thread().name, torch.get_num_threads()))
+        result: dict[str, torch.Tensor] = forward(features, **kwargs)
+        return result
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    monkeypatch.setattr(model, "forward", noting)
+    monkeypatch.setattr(encoding, "PARALLEL_BATCHES", 3)
+    try:
+        got = encoded(model, table, precision="float32", batch_tokens=300)
+        assert torch.get_num_threads() == 6
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert len(seen) > 1
+    assert {threads for _, threads in seen} == {2}
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
@@ -402,6 +430,8 @@ def test_an_interrupt_keeps_the_rows_in_hand(
     with monkeypatch.context() as patch:
         patch.setattr(tiny.model, "forward", interrupted)
         patch.setattr(encoding, "default_batch_tokens", lambda device: 128)
+        # With more of them, batches that the model saw may still be waiting for one that failed.
+        patch.setattr(encoding, "PARALLEL_BATCHES", 1)
         with pytest.raises(KeyboardInterrupt):
             embed(tiny, table, tmp_path)
     kept = sum(seen)

@@ -109,7 +109,8 @@ def _origin(report: DistillationReport, name: str) -> str:
         f"{size(student.bytes)} on disk ({size(teacher.bytes)})"
     )
     if ours.kind == "static":
-        what = f"It is a static embedding model: {count(ours.vocabulary)} token vectors, {sizes}."
+        hidden = f" and a hidden layer of {count(ours.feed_forward)} units" if ours.feed_forward else ""
+        what = f"It is a static embedding model: {count(ours.vocabulary)} token vectors{hidden}, {sizes}."
     elif ours.kept_layers is not None:
         what = (
             f"It has {ours.layers} of the teacher's {theirs.layers} layers ({layer_list(ours.kept_layers)}, "

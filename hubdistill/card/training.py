@@ -93,6 +93,12 @@ def _method(report: DistillationReport, training: Training) -> Markdown:
             "The student has one vector for each token; a text's vector is their mean. The token vectors are "
             f"fitted to {texts}"
         )
+        if student.feed_forward:
+            text = (
+                "The student has one vector for each token; a text's mean of them goes through a hidden "
+                "layer. The token vectors are solved for by least squares, and then trained together with "
+                f"the layer, both to fit {texts}"
+            )
     elif training.method == "trimmed":
         less = [("tokens", training.vocabulary), ("output dimensions", training.projection)]
         fewer = listed(f"fewer {name}" for name, fact in less if fact)

@@ -247,6 +247,8 @@ def _anatomy(key: str, model: Model) -> dict[str, str]:
             "Positions": count(made.positions) if made.positions else NONE,
             "Maximum length": f"{count(made.max_length)} tokens" if made.max_length else NONE,
         }
+    elif made.feed_forward:
+        parts["Hidden layer"] = count(made.feed_forward)
     return parts | {
         "Vocabulary": count(made.vocabulary),
         "Output dimensions": count(made.dimensions),
@@ -299,7 +301,8 @@ def _limits(report: DistillationReport) -> list[str]:
         limits.append(f"It may also have those of the model that it starts from, {training.start.name}.")
     if made.kind == "static":
         limits.append(
-            "It knows neither word order nor context: 'dog bites man' and 'man bites dog' are the same to it."
+            f"It knows {'no word order' if made.feed_forward else 'neither word order nor context'}: "
+            "'dog bites man' and 'man bites dog' are the same to it."
         )
     elif made.max_length:
         limits.append(f"What comes after {count(made.max_length)} tokens is cut off.")

@@ -39,6 +39,7 @@ def _student(student: AnyStudent) -> str:
     match student:
         case StaticStudent():
             parts = ["static"]
+            parts += [] if student.hidden_layer else ["table only"]
             parts += [f"{student.dimensions} dimensions"] if student.dimensions else []
             parts += [student.dtype] if student.dtype != "float32" else []
         case ModelStudent():

@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
+    Dense,
     Normalize,
     Pooling,
     StaticEmbedding,
@@ -92,6 +93,7 @@ def describe_architecture(
             family="static",
             layers=0,
             hidden_size=first.embedding_dim,
+            feed_forward=next((dense.out_features for dense in model if _is_hidden(dense)), None),
             vocabulary=first.num_embeddings,
             pooling="mean",
             embedding_parameters=first.embedding.weight.numel(),
@@ -154,6 +156,10 @@ def _pooling_modes(model: SentenceTransformer) -> Iterator[str]:
         if isinstance(module, Pooling):
             mode = module.pooling_mode
             yield from [mode] if isinstance(mode, str) else mode
+
+
+def _is_hidden(module: nn.Module) -> bool:
+    return isinstance(module, Dense) and not isinstance(module.activation_function, nn.Identity)
 
 
 def _input_tables(encoder: PreTrainedModel) -> list[nn.Embedding]:

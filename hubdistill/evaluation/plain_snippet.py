@@ -35,7 +35,11 @@ _PADDED_LEFT = _PADDED_RIGHT | {
     "lasttoken": "tokens[:, -1]",
 }
 _READING = ["from huggingface_hub import hf_hub_download", "from safetensors.torch import load_file"]
-_ACTIVATIONS: dict[type, str] = {nn.Identity: "{}", nn.Tanh: "torch.tanh({})"}
+_ACTIVATIONS: dict[type, str] = {
+    nn.Identity: "{}",
+    nn.ReLU: "torch.relu({})",
+    nn.Tanh: "torch.tanh({})",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def plain_snippet(
     if len(paths) != len(model) or paths[0]:
         return None
     if isinstance(first, StaticEmbedding):
-        snippet = _static(first, others, texts)
+        snippet = _static(first, list(zip(others, paths[1:], strict=True)), texts)
     elif isinstance(first, Transformer) and isinstance(first.model, PreTrainedModel):
         config = _json(folder / "config.json") or {}
         wide = config.get("dtype", config.get("torch_dtype")) in (None, "float32")
@@ -172,9 +176,24 @@ def _dense(module: Dense, name: str, cast: str) -> str | None:
     return activation.format(line)
 
 
-def _static(first: StaticEmbedding, others: Sequence[nn.Module], texts: str) -> PlainSnippet | None:
-    if any(not isinstance(module, Normalize) for module in others):
-        return None
+def _static(
+    first: StaticEmbedding, others: Sequence[tuple[nn.Module, str]], texts: str
+) -> PlainSnippet | None:
+    steps: list[str] = []
+    weights: list[str] = []
+    for module, path in others:
+        if isinstance(module, Dense):
+            name = f"dense_{len(weights) + 1}"
+            if (line := _dense(module, name, "")) is None:
+                return None
+            steps.append(line.replace("torch.relu(", "np.maximum(0, ").replace("torch.tanh", "np.tanh"))
+            weights.append(
+                f'{name} = load_file(hf_hub_download("{PLACEHOLDER}", "{path}/model.safetensors"))'
+            )
+        elif isinstance(module, Normalize):
+            steps.append("vectors / np.linalg.norm(vectors, axis=1, keepdims=True)")
+        else:
+            return None
     wide = first.embedding.weight.dtype == torch.float32
     # numpy knows no bfloat16.
     library, cast = ("numpy", "") if wide else ("torch", ".float().numpy()")
@@ -186,12 +205,14 @@ def _static(first: StaticEmbedding, others: Sequence[nn.Module], texts: str) -> 
         "",
         f'tokenizer = Tokenizer.from_file(hf_hub_download("{PLACEHOLDER}", "tokenizer.json"))',
         f'table = load_file(hf_hub_download("{PLACEHOLDER}", "model.safetensors"))["embedding.weight"]{cast}',
+        *weights,
         "",
         "",
         "def embed(texts):",
         f"    encodings = tokenizer.encode_batch({texts}, add_special_tokens=False)",
         "    vectors = np.stack([table[encoding.ids].mean(axis=0) for encoding in encodings])",
-        f"    return vectors{' / np.linalg.norm(vectors, axis=1, keepdims=True)' * bool(others)}",
+        *(f"    vectors = {step}" for step in steps[:-1]),
+        f"    return {steps[-1] if steps else 'vectors'}",
     ]
     packages = ("huggingface_hub", "numpy", "safetensors", "tokenizers", *(() if wide else ("torch",)))
     return PlainSnippet("\n".join(lines), packages, None)

@@ -25,7 +25,7 @@ from hubdistill import recipe, report
 from hubdistill.encoding import working_precision
 from hubdistill.errors import StudentError
 from hubdistill.progress import track
-from hubdistill.students.dimensions import ProjectedRows, Vectors, check_dimensions, fit_projection
+from hubdistill.students.dimensions import Vectors
 from hubdistill.students.token_table import (
     Counts,
     Table,
@@ -60,8 +60,7 @@ def build_static_student(
     """Make a static student of a teacher whose vectors are known.
 
     The student is a StaticEmbedding and a Normalize, on the CPU, with the teacher's tokenizer. It takes
-    no prompts: the teacher's are part of the vectors that it learned. With fewer dimensions than the
-    teacher it learns the teacher's vectors as `fit_projection` projects them.
+    no prompts: the teacher's are part of the vectors that it learned. It is as wide as the targets.
 
     Args:
         teacher: asked for its vectors of single tokens only.
@@ -73,16 +72,10 @@ def build_static_student(
 
     Raises:
         CorpusTooSmallError: fewer texts than output dimensions.
-        StudentError: the teacher has no fast tokenizer, or no more dimensions than are asked for.
+        StudentError: the teacher has no fast tokenizer.
     """
     started = time.perf_counter()
     tokenizer = static_tokenizer(teacher)
-    projection = None
-    if settings.dimensions:
-        check_dimensions(settings.dimensions, targets[:1].shape[1], student=settings.name)
-        projection = fit_projection(targets, settings.dimensions)
-        targets = ProjectedRows(targets, projection, unit=True)
-        held_out_targets = projection(held_out_targets[:])
     counts = token_counts(tokenizer, texts)
     check_size(counts, targets)
     table, fit = fit_static(
@@ -116,7 +109,6 @@ def build_static_student(
             for solve, cosine in enumerate(fit.held_out_cosine)
         ),
         best_step=(1 + int(np.argmax(solves))) * fit.iterations,
-        projection=projection and projection.fact,
         seconds=time.perf_counter() - started,
     )
 

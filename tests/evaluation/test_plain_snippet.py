@@ -215,6 +215,18 @@ def test_static_models_need_no_torch(dtype: torch.dtype, modules: list[nn.Module
     assert answer["difference"] <= TOLERANCE
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh()])
+def test_a_hidden_layer_of_a_static_model_needs_numpy_only(activation: nn.Module, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    static = StaticEmbedding(wordpiece_tokenizer(), embedding_dim=8)
+    layers = [Dense(8, 32, activation_function=activation), Dense(32, 6, activation_function=None)]
+    model = saved(tmp_path / "model", [static, *layers, Normalize()])
+    snippet, answer = run_beside(model, tmp_path / "model")
+    assert "torch" not in snippet.code
+    assert answer["difference"] is not None
+    assert answer["difference"] <= TOLERANCE
+
+
 @pytest.mark.parametrize(
     "unknown",
     [
