@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from hubdistill.objectives import NeighbourhoodDistillLoss
 from hubdistill.students import hidden_layer
 from hubdistill.students.dimensions import Vectors
 from hubdistill.teacher import processes
+
+logger = logging.getLogger(__name__)
 
 BATCH = 1_024
 """Texts of a batch, at most."""
@@ -154,8 +157,8 @@ def train_hidden_layer(
         folder=folder,
     )
     log = training.training_log(trainer.state.log_history)
-    if (trainer.state.best_metric or 0.0) <= at_start["precision_at_10"]:
-        training.logger.info("The hidden layer gained nothing on held-out texts: the student goes without")
+    if not (trainer.state.best_metric or 0.0) > at_start["precision_at_10"]:
+        logger.info("The hidden layer gained nothing on held-out texts: the student goes without")
         return solved, facts
     changed, everything = training.hyperparameters(arguments)
     ours: dict[str, report.Value] = {

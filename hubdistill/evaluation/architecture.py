@@ -93,7 +93,7 @@ def describe_architecture(
             family="static",
             layers=0,
             hidden_size=first.embedding_dim,
-            feed_forward=next((dense.out_features for dense in model if _is_hidden(dense)), None),
+            feed_forward=_hidden_units(model),
             vocabulary=first.num_embeddings,
             pooling="mean",
             embedding_parameters=first.embedding.weight.numel(),
@@ -158,8 +158,10 @@ def _pooling_modes(model: SentenceTransformer) -> Iterator[str]:
             yield from [mode] if isinstance(mode, str) else mode
 
 
-def _is_hidden(module: nn.Module) -> bool:
-    return isinstance(module, Dense) and not isinstance(module.activation_function, nn.Identity)
+def _hidden_units(model: SentenceTransformer) -> int | None:
+    """Of the first Dense that another one follows: what is between the two is seen by nobody."""
+    widths = [module.out_features for module in model if isinstance(module, Dense)]
+    return widths[0] if len(widths) > 1 else None
 
 
 def _input_tables(encoder: PreTrainedModel) -> list[nn.Embedding]:

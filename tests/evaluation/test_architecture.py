@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 from conftest import wordpiece_tokenizer
 from evaluation.word_models import word_model
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+from sentence_transformers.sentence_transformer.modules import (
+    Dense,
+    Normalize,
+    Pooling,
+    StaticEmbedding,
+    Transformer,
+)
 from transformers import (
     AutoModel,
     DistilBertConfig,
@@ -86,6 +93,16 @@ def test_a_static_model() -> None:
     assert (found.vocabulary, found.hidden_size, found.parameters, found.embedding_parameters) == (3, 3, 9, 9)
     assert found.normalized
     assert "(embedding): EmbeddingBag(3, 3" in found.dump
+
+
+@pytest.mark.parametrize(("widths", "hidden"), [((), None), ((12,), None), ((32, 8), 32)])
+def test_a_static_model_has_a_hidden_layer_between_two_dense_modules(
+    widths: tuple[int, ...], hidden: int | None
+) -> None:
+    static = StaticEmbedding(wordpiece_tokenizer(), embedding_dim=8)
+    dense = [Dense(given, made) for given, made in pairwise((8, *widths))]
+    model = SentenceTransformer(modules=[static, *dense], device="cpu")
+    assert describe_architecture(model).feed_forward == hidden
 
 
 def test_another_kind_of_model_is_refused() -> None:
