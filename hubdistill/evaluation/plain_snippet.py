@@ -35,11 +35,12 @@ _PADDED_LEFT = _PADDED_RIGHT | {
     "lasttoken": "tokens[:, -1]",
 }
 _READING = ["from huggingface_hub import hf_hub_download", "from safetensors.torch import load_file"]
-_ACTIVATIONS: dict[type, str] = {
+_IN_TORCH: dict[type, str] = {
     nn.Identity: "{}",
     nn.ReLU: "torch.relu({})",
     nn.Tanh: "torch.tanh({})",
 }
+_IN_NUMPY: dict[type, str] = {nn.Identity: "{}", nn.ReLU: "np.maximum(0, {})", nn.Tanh: "np.tanh({})"}
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,10 @@ def _transformer(
             steps.append(modes[str(module.pooling_mode)])
         elif isinstance(module, Dense):
             name = f"dense_{len(weights) + 1}"
-            line = _dense(module, name, "" if wide else ".float()")
-            if line is None:
+            if (line := _dense(module, name, _IN_TORCH, "" if wide else ".float()")) is None:
                 return None
             steps.append(line)
-            weights.append(
-                f'{name} = load_file(hf_hub_download("{PLACEHOLDER}", "{path}/model.safetensors"))'
-            )
+            weights.append(_loading(name, path))
         elif isinstance(module, Normalize):
             steps.append("torch.nn.functional.normalize(vectors)")
         else:
@@ -165,8 +163,12 @@ def _transformer(
     return PlainSnippet("\n".join(lines), ("torch", "transformers"), limit)
 
 
-def _dense(module: Dense, name: str, cast: str) -> str | None:
-    activation = _ACTIVATIONS.get(type(module.activation_function))
+def _loading(name: str, path: str) -> str:
+    return f'{name} = load_file(hf_hub_download("{PLACEHOLDER}", "{path}/model.safetensors"))'
+
+
+def _dense(module: Dense, name: str, activations: dict[type, str], cast: str = "") -> str | None:
+    activation = activations.get(type(module.activation_function))
     inside = {module.module_input_name, module.module_output_name} == {"sentence_embedding"}
     if activation is None or not inside or module.use_residual:
         return None
@@ -184,12 +186,10 @@ def _static(
     for module, path in others:
         if isinstance(module, Dense):
             name = f"dense_{len(weights) + 1}"
-            if (line := _dense(module, name, "")) is None:
+            if (line := _dense(module, name, _IN_NUMPY)) is None:
                 return None
-            steps.append(line.replace("torch.relu(", "np.maximum(0, ").replace("torch.tanh", "np.tanh"))
-            weights.append(
-                f'{name} = load_file(hf_hub_download("{PLACEHOLDER}", "{path}/model.safetensors"))'
-            )
+            steps.append(line)
+            weights.append(_loading(name, path))
         elif isinstance(module, Normalize):
             steps.append("vectors / np.linalg.norm(vectors, axis=1, keepdims=True)")
         else:
