@@ -22,7 +22,7 @@ from comparison import arguments, conclude, show
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
 from hubdistill.embedding_cache import CachedRows, CacheKey, EmbeddingCache
-from hubdistill.training import CachedLabelCollator
+from hubdistill.trainer import CachedLabelCollator
 
 BATCH = 64
 BATCHES = 200

@@ -25,7 +25,7 @@ from hubdistill.models import locate
 from hubdistill.recipe_file import describe
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.teacher import load_teacher
-from hubdistill.training import MONITORED_TEXTS, TeacherAgreement, hyperparameters, training_log
+from hubdistill.trainer import MONITORED_TEXTS, TeacherAgreement, hyperparameters, training_log
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

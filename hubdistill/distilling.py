@@ -13,7 +13,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize
 
-from hubdistill import atomic, recipe, report, training
+from hubdistill import atomic, recipe, report
 from hubdistill.corpus import Corpus
 from hubdistill.embedding_cache import CachedRows
 from hubdistill.errors import CardError, StudentError
@@ -28,6 +28,8 @@ from hubdistill.students.static import build_static_student
 from hubdistill.students.vocabulary import choose_tokens, measure_coverage, trim_vocabulary
 from hubdistill.teacher import Teacher, processes
 from hubdistill.text_table import TextTable
+from hubdistill.trainer import last_checkpoint
+from hubdistill.training import train
 
 HELD_OUT_TEXTS = 2_000
 """Held-out texts for choices made while distilling, and to measure what a vocabulary covers."""
@@ -89,7 +91,7 @@ class Distiller:
         teacher = self.teacher
         layers = self._layers(index, student, work)
         model = reduce_layers(teacher.model, layers)
-        if student.refit and training.last_checkpoint(work) is None:
+        if student.refit and last_checkpoint(work) is None:
             refit_layers(model, teacher.model, layers, texts.texts(0, REFIT_TEXTS), prompt=teacher.prompt)
         model, vocabulary = self._with_vocabulary(model, student, texts)
         held_out = self._held_out_vectors
@@ -243,7 +245,7 @@ class Distiller:
         work: Path,
         prompt: str | None,
     ) -> report.Training:
-        return training.train(
+        return train(
             model,
             texts,
             vectors,

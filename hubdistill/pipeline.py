@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from sentence_transformers import SentenceTransformer
 
-from hubdistill import atomic, corpus, report, training
+from hubdistill import atomic, corpus, report
 from hubdistill.card import check_owner, write_card, write_family_card
 from hubdistill.disk_needs import disk_needed
 from hubdistill.distilling import (
@@ -51,6 +51,8 @@ from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe
 from hubdistill.recipe_file import dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
 from hubdistill.teacher import Teacher, embed, load_teacher, processes
+from hubdistill.trainer import training_arguments
+from hubdistill.training import trains_in_bf16
 
 if TYPE_CHECKING:
     from hubdistill.text_table import TextTable
@@ -141,13 +143,13 @@ class Run:
                 starts[student.name] = start.model
                 origins[start.name] = start.license
             if isinstance(student, LayerStudent | ModelStudent):
-                training.training_arguments(
+                training_arguments(
                     self.recipe.training_of(student),
                     1,
                     folder=self.folder,
                     seed=self.recipe.seed,
                     device=self.teacher.model.device,
-                    bf16=training.trains_in_bf16(self.teacher.model),
+                    bf16=trains_in_bf16(self.teacher.model),
                 )
         needed = disk_needed(
             self.recipe,

@@ -262,6 +262,8 @@ class TrainingLog(Fact):
     learning_rate: float | None = None
     teacher_cosine: float | None = None
     """Mean cosine to the teacher on held-out texts."""
+    precision_at_10: float | None = None
+    """Share of the teacher's ten nearest among held-out texts that the student finds, where that chooses."""
 
 
 class Vocabulary(Fact):

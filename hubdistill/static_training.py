@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,24 @@ import torch
 from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.model import BaseModel
-from sentence_transformers.base.sampler import DefaultBatchSampler
 from sklearn.cluster import MiniBatchKMeans
 
-from hubdistill import recipe, report, training
+from hubdistill import recipe, report
 from hubdistill.objectives import NeighbourhoodDistillLoss
+from hubdistill.samplers import NeighbourSampler
 from hubdistill.students import hidden_layer
 from hubdistill.students.dimensions import Vectors
 from hubdistill.teacher import processes
+from hubdistill.trainer import (
+    CachedLabelCollator,
+    TeacherAgreement,
+    Texts,
+    hyperparameters,
+    plain,
+    run_trainer,
+    training_arguments,
+    training_log,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +39,6 @@ BATCH = 1_024
 """Texts of a batch, at most."""
 STEPS = 16
 """Batches of an epoch, at least."""
-GROUP = 128
-"""Texts of a batch that are of one cluster."""
 CLUSTER = 1_000
 """Texts of a cluster, on average."""
 
@@ -42,32 +50,7 @@ _SAMPLE = 2_000
 _ROWS = 16_384
 
 
-class NeighbourSampler(DefaultBatchSampler):
-    """Batches of groups of like texts, each group of one `cluster`, in random order.
-
-    A text meets others of its cluster, whose differences are what a search depends on, and seven groups of
-    others. In every epoch the groups are drawn anew.
-    """
-
-    def __init__(self, dataset: Dataset, batch_size: int, drop_last: bool, **kwargs: Any) -> None:
-        super().__init__(dataset, batch_size=batch_size, drop_last=drop_last, **kwargs)
-        self.clusters = np.asarray(dataset.with_format("numpy")["cluster"][:])
-
-    def __iter__(self) -> Iterator[list[int]]:
-        rng = np.random.default_rng((self.seed, self.epoch))
-        order = rng.permutation(len(self.clusters))
-        order = order[np.argsort(self.clusters[order], kind="stable")]
-        groups = np.split(order, np.arange(GROUP, len(order), GROUP))
-        order = np.concatenate([groups[index] for index in rng.permutation(len(groups))])
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield order[start : start + self.batch_size].tolist()
-
-    def __len__(self) -> int:
-        rows = len(self.clusters)
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
-
-
-class NeighbourAgreement(training.TeacherAgreement):
+class NeighbourAgreement(TeacherAgreement):
     """Share of each held-out text's ten nearest others that are the teacher's ten, beside the mean cosine.
 
     What a hidden layer gains is in the order of neighbours; the cosine alone hardly shows it.
@@ -80,8 +63,20 @@ class NeighbourAgreement(training.TeacherAgreement):
 
     def __call__(self, model: BaseModel, *given: Any, **named: Any) -> dict[str, float]:
         embeddings = self.embed(model)
-        found = (self._nearest(embeddings)[:, :, None] == self.near[:, None, :]).any(dim=2)
-        return {"teacher_cosine": self.cosine(embeddings), self.primary_metric: found.float().mean().item()}
+        return {
+            "teacher_cosine": self.cosine(embeddings),
+            self.primary_metric: self.found(embeddings).mean().item(),
+        }
+
+    def found(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Each text's share of the teacher's ten that a student's vectors find, shape (n_texts,)."""
+        hits = (self._nearest(embeddings)[:, :, None] == self.near[:, None, :]).any(dim=2)
+        return hits.float().mean(dim=1)
+
+    def gains(self, embeddings: torch.Tensor, before: torch.Tensor) -> bool:
+        """Whether a student finds more than before by over two standard errors of the paired difference."""
+        gain = self.found(embeddings) - self.found(before)
+        return bool(gain.mean() > 2 * gain.std() / len(gain) ** 0.5)
 
     @staticmethod
     def _nearest(vectors: torch.Tensor) -> torch.Tensor:
@@ -94,7 +89,7 @@ class NeighbourAgreement(training.TeacherAgreement):
 def train_hidden_layer(
     solved: SentenceTransformer,
     facts: report.Training,
-    texts: training.Texts,
+    texts: Texts,
     vectors: Vectors,
     *,
     held_out_texts: list[str],
@@ -116,8 +111,8 @@ def train_hidden_layer(
         held_out_vectors: the teacher's vectors of these, shape (n_held_out, dim).
 
     Returns:
-        The student and how it was made; what was given where the hidden layer finds no more of the teacher's
-        neighbours among held-out texts, as happens with few texts.
+        The student and how it was made; what was given where the hidden layer does not find measurably more
+        of the teacher's neighbours among held-out texts, as happens with few texts.
     """
     started = time.perf_counter()
     sample = [texts[row] for row in range(min(_SAMPLE, len(texts)))]
@@ -127,7 +122,7 @@ def train_hidden_layer(
     if prefixes is None:
         prefixes = tuple(size for size in (width // 2, width // 4) if size)
     loss = NeighbourhoodDistillLoss(student, prefixes=prefixes)
-    arguments = training.training_arguments(
+    arguments = training_arguments(
         recipe.Training(
             epochs=settings.epochs,
             batch_size=max(1, min(BATCH, len(texts) // (STEPS * processes().num_processes))),
@@ -146,33 +141,35 @@ def train_hidden_layer(
         device=student.device,
     )
     evaluator = NeighbourAgreement(held_out_texts, held_out_vectors)
-    at_start = evaluator(solved)
-    trainer = training.run_trainer(
+    trainer = run_trainer(
         student,
         arguments,
         Dataset.from_dict({"row": np.arange(len(texts)), "cluster": cluster(vectors, seed=seed)}),
         loss,
         evaluator,
-        training.CachedLabelCollator(student.preprocess, texts=texts, vectors=vectors),
+        CachedLabelCollator(student.preprocess, texts=texts, vectors=vectors),
         folder=folder,
     )
-    log = training.training_log(trainer.state.log_history)
-    if not (trainer.state.best_metric or 0.0) > at_start["precision_at_10"]:
-        logger.info("The hidden layer gained nothing on held-out texts: the student goes without")
+    before = evaluator.embed(solved)
+    if not evaluator.gains(evaluator.embed(student), before):
+        logger.info("The hidden layer gained too little on held-out texts: the student goes without")
         return solved, facts
-    changed, everything = training.hyperparameters(arguments)
-    ours: dict[str, report.Value] = {
-        "batch_sampler": NeighbourSampler.__name__,
-        "learning_rate_mapping": str(_LEARNING_RATES),
-    }
+    start = report.TrainingLog(
+        step=0,
+        epoch=0.0,
+        teacher_cosine=evaluator.cosine(before),
+        precision_at_10=evaluator.found(before).mean().item(),
+    )
+    changed, everything = hyperparameters(arguments)
+    ours: dict[str, report.Value] = {"batch_sampler": NeighbourSampler.__name__}
     return student, facts.model_copy(
         update={
             "loss": type(loss).__name__,
-            "loss_parameters": training.plain(loss.get_config_dict()),
+            "loss_parameters": plain(loss.get_config_dict()),
             "matryoshka": tuple(sorted(prefixes)),
             "hyperparameters": facts.hyperparameters | facts.loss_parameters | changed | ours,
             "all_hyperparameters": facts.hyperparameters | facts.loss_parameters | everything | ours,
-            "log": (report.TrainingLog(step=0, epoch=0.0, teacher_cosine=at_start["teacher_cosine"]), *log),
+            "log": (start, *training_log(trainer.state.log_history)),
             "best_step": trainer.state.best_global_step,
             "seconds": facts.seconds + time.perf_counter() - started,
             "citations": (*facts.citations, hidden_layer.CITATION, loss.citation),

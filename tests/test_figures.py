@@ -23,7 +23,7 @@ from hubdistill.figures.content import (
     vector_qualities,
 )
 from hubdistill.numbers import MINUS
-from hubdistill.report import DistillationReport, Interval, Measurement, Value
+from hubdistill.report import DistillationReport, Interval, Measurement, TrainingLog, Value
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -142,6 +142,23 @@ def test_alternative_text_is_short_and_says_what_it_leaves_out() -> None:
     data = {key: data.model_copy(update={"title": "long " * 100}) for key, data in report.data.items()}
     long = planned_figures(report.model_copy(update={"data": data}))
     assert all(0 < len(figure.alt) <= LONGEST for figure in long)
+
+
+def test_a_training_that_chooses_by_shared_neighbours_shows_them(tmp_path: Path) -> None:
+    report = plain(static_report())
+    lines = [{"step": step, "epoch": 1.0, "teacher_cosine": 0.8, "precision_at_10": 0.4} for step in (0, 9)]
+    log = tuple(TrainingLog(**line) for line in lines)
+    without = tuple(line.model_copy(update={"precision_at_10": None}) for line in log)
+    assert report.training
+    sizes = []
+    for name, lines_of in (("with", log), ("without", without)):
+        training = report.training.model_copy(update={"log": lines_of})
+        drawn = draw_figures(report.model_copy(update={"training": training}), tmp_path / name)
+        alt = next(figure.alt for figure in drawn if figure.name == "training")
+        assert ("Precision@10 goes from 0.4000 to 0.4000." in alt) == (name == "with")
+        with Image.open(tmp_path / name / "figures" / "training.png") as image:
+            sizes.append(image.width)
+    assert sizes[0] > 1.5 * sizes[1]
 
 
 def test_pareto_front_has_the_models_that_no_other_beats() -> None:

@@ -136,7 +136,7 @@ def test_a_student_that_is_made_anew_keeps_its_owners_words(data: dict[str, Any]
 def test_training_that_was_killed_goes_on_from_its_checkpoint(
     data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hubdistill import distilling, training
+    from hubdistill import distilling, trainer
 
     del data["students"][1]
 
@@ -147,7 +147,7 @@ def test_training_that_was_killed_goes_on_from_its_checkpoint(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.DistillationTrainer, "_load_best_model", die)  # after the last checkpoint
+        patched.setattr(trainer.DistillationTrainer, "_load_best_model", die)  # after the last checkpoint
         with pytest.raises(Killed):
             run_of(data, tmp_path).distill()
     (record,) = (tmp_path / "runs/family/work/tiny-2").glob("*/layers.json")
@@ -155,8 +155,8 @@ def test_training_that_was_killed_goes_on_from_its_checkpoint(
     # The checkpoint holds these layers: nothing is chosen anew.
     monkeypatch.setattr(distilling, "search_layers", lambda *_, **__: [(0, 1, 2, 3), (0, 1, 2), (9, 9)])
     seen: list[str | None] = []
-    real = training.last_checkpoint
-    monkeypatch.setattr(training, "last_checkpoint", lambda folder: seen.append(real(folder)) or seen[-1])
+    real = trainer.last_checkpoint
+    monkeypatch.setattr(trainer, "last_checkpoint", lambda folder: seen.append(real(folder)) or seen[-1])
     (student,) = run_of(data, tmp_path).distill()
     assert seen[0] is not None
     assert not student.reused

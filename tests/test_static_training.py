@@ -14,9 +14,10 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 
-from hubdistill import report, static_training
+from hubdistill import report, samplers, static_training
 from hubdistill.recipe import StaticStudent
-from hubdistill.static_training import NeighbourAgreement, NeighbourSampler, cluster, train_hidden_layer
+from hubdistill.samplers import NeighbourSampler
+from hubdistill.static_training import NeighbourAgreement, cluster, train_hidden_layer
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]
 WIDTH = 16
@@ -68,7 +69,7 @@ def train(
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static_training, "BATCH", 64)
-    monkeypatch.setattr(static_training, "GROUP", 16)
+    monkeypatch.setattr(samplers, "GROUP", 16)
     monkeypatch.setattr(static_training, "CLUSTER", 100)
 
 
@@ -91,6 +92,8 @@ def test_a_hidden_layer_learns_what_no_table_can_give(
     assert facts.matryoshka == (4, 8)
     assert facts.hyperparameters["batch_sampler"] == "NeighbourSampler"
     assert facts.hyperparameters["ridge"] == 1.0
+    assert facts.hyperparameters["learning_rate_mapping"] == r"^model\.0\.: 0.005"
+    assert (best.precision_at_10 or 0) > (first.precision_at_10 or 0) + 0.1
     assert any("Iyyer" in citation for citation in facts.citations)
     assert any("Passalis" in citation for citation in facts.citations)
 
@@ -107,6 +110,19 @@ def test_agreement_is_the_share_of_the_teachers_nearest_that_are_found(solved: S
     near, ours = nearest(other), nearest(solved.encode(many))
     shared = [len({*a} & {*b}) / 10 for a, b in zip(near, ours, strict=True)]
     assert agreement(solved)["precision_at_10"] == pytest.approx(np.mean(shared), abs=1e-3)
+
+
+def test_a_gain_must_be_larger_than_what_chance_gives() -> None:
+    rng = np.random.default_rng(0)
+    theirs = torch.from_numpy(rng.standard_normal((200, WIDTH)).astype(np.float32))
+    agreement = NeighbourAgreement([""] * 200, theirs.numpy())
+    noise = torch.from_numpy(rng.standard_normal((200, WIDTH)).astype(np.float32))
+    before, hardly, clearly = theirs + noise, theirs + 0.999 * noise, theirs + 0.7 * noise
+    assert agreement.found(hardly).mean() >= agreement.found(before).mean()
+    assert not agreement.gains(hardly, before)
+    assert agreement.gains(clearly, before)
+    assert not agreement.gains(before, clearly)
+    assert not agreement.gains(before, before)
 
 
 def nearest(vectors: np.ndarray) -> np.ndarray:
@@ -157,7 +173,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(
 def test_a_batch_is_made_of_groups_of_one_cluster_and_an_epoch_of_every_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(static_training, "GROUP", 4)
+    monkeypatch.setattr(samplers, "GROUP", 4)
     rng = np.random.default_rng(0)
     clusters = rng.permutation(np.repeat(np.arange(5), 16))
     data = Dataset.from_dict({"row": np.arange(80), "cluster": clusters})

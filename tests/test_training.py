@@ -14,17 +14,10 @@ from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 
 from hubdistill import recipe
 from hubdistill.errors import RecipeError, TrainingError
+from hubdistill.samplers import LengthBucketSampler
 from hubdistill.students.layers import encoder_blocks, reduce_layers
-from hubdistill.training import (
-    LOSSES,
-    LengthBucketSampler,
-    TeacherAgreement,
-    last_checkpoint,
-    token_lengths,
-    train,
-    training_log,
-    without_dropout,
-)
+from hubdistill.trainer import TeacherAgreement, last_checkpoint, training_log
+from hubdistill.training import LOSSES, token_lengths, train, without_dropout
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]
 

@@ -246,12 +246,10 @@ def _log(training: Training) -> Markdown:
     columns: list[tuple[str, Callable[[TrainingLog], str]]] = [
         ("Step", lambda line: count(line.step)),
         ("Epoch", lambda line: f"{line.epoch:.2f}"),
-        ("Loss", lambda line: score(line.loss) if line.loss is not None else ""),
+        ("Loss", lambda line: _scored(line.loss)),
         ("Learning rate", lambda line: f"{line.learning_rate:.2e}" if line.learning_rate is not None else ""),
-        (
-            "Cosine to teacher",
-            lambda line: score(line.teacher_cosine) if line.teacher_cosine is not None else "",
-        ),
+        ("Cosine to teacher", lambda line: _scored(line.teacher_cosine)),
+        ("Precision@10", lambda line: _scored(line.precision_at_10)),
     ]
     shown = _thinned(training.log)
     rows = [[write(line) for _, write in columns] for line in shown]
@@ -272,6 +270,10 @@ def _log(training: Training) -> Markdown:
             f"Shown: {len(shown)} of {count(len(training.log))} lines; all of them are in report.json."
         )
     return folded("Training log", Markdown(f"{text}\n\n{' '.join(notes)}".rstrip()))
+
+
+def _scored(value: float | None) -> str:
+    return score(value) if value is not None else ""
 
 
 def _thinned(log: tuple[TrainingLog, ...]) -> list[TrainingLog]:

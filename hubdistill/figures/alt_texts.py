@@ -80,16 +80,19 @@ def agreement_matrix(report: DistillationReport) -> str:
 
 
 def training(report: DistillationReport) -> str:
-    """Where loss and cosine start and end."""
+    """Where loss, cosine and shared neighbours start and end."""
     facts = report.training
     log = facts.log if facts else ()
     losses = [line.loss for line in log if line.loss is not None]
     cosines = [line.teacher_cosine for line in log if line.teacher_cosine is not None]
+    shared = [line.precision_at_10 for line in log if line.precision_at_10 is not None]
     parts = []
     if len(losses) > 1:
         parts.append(f"The loss goes from {score(losses[0])} to {score(losses[-1])}.")
     if len(cosines) > 1:
         parts.append(f"The mean cosine to the teacher goes from {score(cosines[0])} to {score(cosines[-1])}.")
+    if len(shared) > 1:
+        parts.append(f"Precision@10 goes from {score(shared[0])} to {score(shared[-1])}.")
     if parts and facts and facts.best_step is not None:
         parts.append(f"The published model is that of step {count(facts.best_step)}.")
     return f"{count(log[-1].step)} training steps. {' '.join(parts)}" if parts else ""

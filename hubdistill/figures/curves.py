@@ -144,15 +144,17 @@ def _size_curves(axes: Axes, report: DistillationReport, quality: VectorQuality)
 
 
 def training(report: DistillationReport) -> Canvas:
-    """Loss and cosine to the teacher over the steps."""
+    """Loss, cosine to the teacher, and where a checkpoint is chosen by it the neighbours shared, by step."""
     facts = known(report.training, "training")
     losses = [(line.step, line.loss) for line in facts.log if line.loss is not None]
     cosines = [(line.step, line.teacher_cosine) for line in facts.log if line.teacher_cosine is not None]
+    shared = [(line.step, line.precision_at_10) for line in facts.log if line.precision_at_10 is not None]
     panels = [
         (points, title, label, colour)
         for points, title, label, colour in (
             (losses, "Training loss", drawable(facts.loss or "Loss", 44), STUDENT),
             (cosines, "Closeness to the teacher", "Mean cosine, held-out texts", GAIN),
+            (shared, "Neighbours shared with the teacher", "Precision@10, held-out texts", GAIN),
         )
         if len(points) > 1
     ]
