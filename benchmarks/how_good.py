@@ -3,7 +3,7 @@
     python benchmarks/how_good.py            # prints the section
     python benchmarks/how_good.py --write    # puts it between the README's markers
 
-Each file in benchmarks/results is the last line that a benchmark printed, under the benchmark's name.
+Each file in benchmarks/results ends with the last line that a benchmark printed.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def main() -> None:
         print(section, end="")
 
 
-def read_results(folder: Path) -> dict[str, Line]:
-    """The results by benchmark: of each file its last line that is not empty."""
-    found = {}
-    for path in sorted(folder.glob("*.json")):
-        line = json.loads(path.read_text(encoding="utf-8").strip().splitlines()[-1])
-        found[line["benchmark"]] = line
+def read_results(folder: Path) -> list[Line]:
+    """The results: of each file its last line that is not empty."""
+    found = [
+        json.loads(path.read_text(encoding="utf-8").strip().splitlines()[-1])
+        for path in sorted(folder.glob("*.json"))
+    ]
     if not found:
         raise SystemExit(f"no results in {folder}; see benchmarks/README.md")
     return found
@@ -71,32 +71,30 @@ def put(readme: str, section: str, name: Path) -> str:
     return f"{before}{OPEN}\n{section}{CLOSE}{after}"
 
 
-def how_good(results: Mapping[str, Line]) -> str:
+def how_good(results: Sequence[Line]) -> str:
     """Markdown between the markers; what was not measured is left out."""
+    writers = {
+        "static_vs_model2vec": static_part,
+        "layers_vs_sentence_transformers": layers_part,
+        "layers_vs_distil_trainer": layers_part,
+        "teacher_pass": teacher_part,
+        "labels": labels_part,
+    }
     parts = [
         "Each table comes from one run in which both sides had the same texts, teacher and machine, in turn. "
         f"These are runs on {_devices(results)} with a small corpus of short English texts: they compare, "
         "and they are no leaderboard. " + LEGEND
     ]
-    if line := results.get("static_vs_model2vec"):
-        parts += static_part(line)
-    layered = [
-        results[name]
-        for name in ("layers_vs_sentence_transformers", "layers_vs_distil_trainer")
-        if name in results
-    ]
-    for line in layered:
-        parts += layers_part(line)
-    if line := results.get("teacher_pass"):
-        parts += teacher_part(line)
-    if line := results.get("labels"):
-        parts += labels_part(line)
+    for benchmark, write in writers.items():
+        of_it = [line for line in results if line["benchmark"] == benchmark]
+        for line in sorted(of_it, key=lambda line: line["texts"]):
+            parts += write(line)
     parts.append("[benchmarks/](benchmarks) says how each was measured, and repeats it.")
     return "\n\n".join(parts) + "\n"
 
 
-def _devices(results: Mapping[str, Line]) -> str:
-    on_cpu = all(line["machine"].endswith("device cpu") for line in results.values())
+def _devices(results: Sequence[Line]) -> str:
+    on_cpu = all(line["machine"].endswith("device cpu") for line in results)
     return "a CPU" if on_cpu else "the machines named below"
 
 
@@ -130,8 +128,10 @@ def layers_part(line: Line) -> list[str]:
         if many
         else []
     )
+    ratio = line["seconds_ratio"]
     return [
-        f"**{line['layers']} layers kept**, once with the peer's texts and once with the peer's seconds. "
+        f"**{line['layers']} layers kept**, once with the peer's texts and once with the peer's seconds; "
+        f"training takes the peer {ratio:.1f} times as long. "
         + "; ".join([figures, *spreads])
         + ("" if spreads else "."),
         table(line["results"], columns),

@@ -13,6 +13,8 @@ from sentence_transformers import SentenceTransformer
 from hubdistill import recipe
 
 QUERIES = 500
+EQUAL_TEXTS, EQUAL_SECONDS = "hubdistill, equal texts", "hubdistill, equal seconds"
+SAME_STUDENT = "hubdistill, the peer's layers"
 FIGURES = (*QUALITY, "texts", "seconds")
 
 
@@ -23,6 +25,8 @@ class Trained(NamedTuple):
     seconds: float
     """Of training, without the teacher's pass."""
     teacher_seconds: float
+    layers: tuple[int, ...] = ()
+    """The teacher's layers that the student has, where they are known."""
 
 
 PeerRecipe = Callable[[Setting, int, int, int], Trained]
@@ -56,12 +60,13 @@ def compare(
     rows = [teacher, *(summary([run for run in runs if run["student"] == name]) for name in names)]
     show(rows, {"student": "student", "texts": "texts", **QUALITY, "seconds": "training s"})
     print(f"means over the seeds {', '.join(map(str, seeds))}")
-    equal_texts, theirs, equal_seconds = rows[1:]
+    of = {row["student"]: row for row in rows}
+    same = of.get(SAME_STUDENT, of[EQUAL_TEXTS])
     conclude(
         benchmark,
         "overlap with the teacher's ten nearest, at equal seconds of training",
-        equal_seconds["overlap"],
-        theirs["overlap"],
+        of[EQUAL_SECONDS]["overlap"],
+        of[peer]["overlap"],
         better="higher",
         seed=options.seed,
         texts=options.texts,
@@ -69,7 +74,7 @@ def compare(
         versions=versions,
         layers=options.layers,
         seeds=seeds,
-        seconds_ratio=round(theirs["seconds"] / equal_texts["seconds"], 3),
+        seconds_ratio=round(of[peer]["seconds"] / same["seconds"], 3),
         results=rows,
         runs=runs,
     )
@@ -78,8 +83,11 @@ def compare(
 def one_seed(
     setting: Setting, judge: Judge, options: argparse.Namespace, peer: str, train: PeerRecipe, seed: int
 ) -> list[dict[str, Any]]:
-    """Ours and the peer's on the same texts, then ours on as many as the peer's seconds allow."""
-    ours = run_ours(setting, judge, "hubdistill, equal texts", options.texts, options.layers, seed)
+    """Ours and the peer's on the same texts, then ours on as many as the peer's seconds allow.
+
+    Where the peer's layers are known, ours is trained with these as well: the same student, without a search.
+    """
+    ours = run_ours(setting, judge, EQUAL_TEXTS, options.texts, options.layers, seed)
     made = train(setting, options.texts, options.layers, seed)
     theirs = {
         "student": peer,
@@ -92,11 +100,15 @@ def one_seed(
     texts = min(allowed, len(setting.corpus.train))
     if texts < allowed:
         print(f"the corpus has {texts:,} texts, the peer's seconds would allow {allowed:,}")
-    more = run_ours(setting, judge, "hubdistill, equal seconds", texts, options.layers, seed)
-    return [ours, theirs, more]
+    runs = [ours, theirs]
+    if made.layers:
+        runs.append(run_ours(setting, judge, SAME_STUDENT, options.texts, made.layers, seed))
+    return [*runs, run_ours(setting, judge, EQUAL_SECONDS, texts, options.layers, seed)]
 
 
-def run_ours(setting: Setting, judge: Judge, name: str, texts: int, layers: int, seed: int) -> dict[str, Any]:
+def run_ours(
+    setting: Setting, judge: Judge, name: str, texts: int, layers: int | tuple[int, ...], seed: int
+) -> dict[str, Any]:
     """With the recipe's defaults."""
     student = recipe.LayerStudent(name="hubdistill", layers=layers, texts=texts)
     model, seconds = setting.distil(student, seed=seed)

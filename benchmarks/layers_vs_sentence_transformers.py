@@ -42,7 +42,7 @@ def main() -> None:
 def train(setting: Setting, texts: int, layers: int, seed: int) -> Trained:
     """The example's steps."""
     labels, teacher_seconds = label_vectors(setting, texts)
-    student = every_nth_layer(setting.teacher.model, str(setting.teacher.folder), layers)
+    student, kept = every_nth_layer(setting.teacher.model, str(setting.teacher.folder), layers)
     data = datasets.Dataset.from_dict({"sentence": setting.corpus.train.texts(0, texts)}).map(
         lambda _, rows: {"label": labels[rows].tolist()}, with_indices=True, batched=True
     )
@@ -69,21 +69,23 @@ def train(setting: Setting, texts: int, layers: int, seed: int) -> Trained:
         trainer.remove_callback(PrinterCallback)
         started = time.perf_counter()
         trainer.train()
-        return Trained(student, time.perf_counter() - started, teacher_seconds)
+        return Trained(student, time.perf_counter() - started, teacher_seconds, kept)
 
 
-def every_nth_layer(teacher: SentenceTransformer, folder: str, layers: int) -> SentenceTransformer:
+def every_nth_layer(
+    teacher: SentenceTransformer, folder: str, layers: int
+) -> tuple[SentenceTransformer, tuple[int, ...]]:
     """The teacher loaded again, with layers 0, n, 2n, ... left in it: 6 to 3 keeps 0, 2 and 4."""
     student = SentenceTransformer(folder, device=str(teacher.device))
     encoder: Any = student.transformers_model
     blocks = encoder_blocks(student)
-    kept = [block * len(blocks) // layers for block in range(layers)]
+    kept = tuple(block * len(blocks) // layers for block in range(layers))
     parent, _, name = next(path for path, module in encoder.named_modules() if module is blocks).rpartition(
         "."
     )
     setattr(encoder.get_submodule(parent), name, torch.nn.ModuleList(blocks[layer] for layer in kept))
     encoder.config.num_hidden_layers = layers
-    return student
+    return student, kept
 
 
 def label_vectors(setting: Setting, texts: int) -> tuple[np.ndarray, float]:

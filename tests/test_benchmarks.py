@@ -158,12 +158,12 @@ def test_a_folder_without_texts_is_told(run: Callable[..., str], tmp_path: Path)
 def test_the_peer_s_every_nth_layer_has_the_teacher_s_weights(
     load: Callable[[str], ModuleType], tiny_teacher: SentenceTransformer, tiny_teacher_folder: Path
 ) -> None:
-    student = load("layers_vs_sentence_transformers").every_nth_layer(
+    student, layers = load("layers_vs_sentence_transformers").every_nth_layer(
         tiny_teacher, str(tiny_teacher_folder), 2
     )
+    assert layers == (0, 2)
     blocks, kept = encoder_blocks(tiny_teacher), encoder_blocks(student)
-    assert len(kept) == 2
-    for block, layer in zip(kept, (0, 2), strict=True):
+    for block, layer in zip(kept, layers, strict=True):
         for ours, theirs in zip(block.parameters(), blocks[layer].parameters(), strict=True):
             assert torch.equal(ours, theirs)
 
@@ -230,12 +230,14 @@ def test_layers_are_compared_at_equal_texts_and_at_equal_seconds(
     )
     line = json.loads(printed.splitlines()[-1])
     assert set(line) == AGREED | {"layers", "seeds", "seconds_ratio", "runs"}
-    teacher, equal_texts, peer, equal_seconds = line["results"]
+    teacher, equal_texts, peer, same, equal_seconds = line["results"]
     assert teacher["overlap"] == 1
-    assert equal_texts["texts"] == peer["texts"] == 100
+    assert equal_texts["texts"] == peer["texts"] == same["texts"] == 100
     assert line["ours"] == equal_seconds["overlap"]
     assert line["peer"] == peer["overlap"]
-    assert [run["seed"] for run in line["runs"]] == [1, 1, 1]
+    assert [run["seed"] for run in line["runs"]] == [1] * 4
+    assert same["student"] == "hubdistill, the peer's layers"
+    assert line["seconds_ratio"] == round(peer["seconds"] / same["seconds"], 3)
 
 
 def layers_line() -> dict[str, Any]:
@@ -245,6 +247,7 @@ def layers_line() -> dict[str, Any]:
         "benchmark": "layers_vs_sentence_transformers",
         "layers": 3,
         "seeds": [1, 2],
+        "seconds_ratio": 5.04,
         "seed": 1,
         "texts": 1000,
         "threads": 1,
@@ -258,13 +261,20 @@ def layers_line() -> dict[str, Any]:
 
 
 def test_the_section_says_figures_seeds_machine_and_versions(how_good: ModuleType) -> None:
-    section = how_good.how_good({"layers_vs_sentence_transformers": layers_line()})
+    section = how_good.how_good([layers_line()])
     assert "| hubdistill, equal texts | 1,000 | 0.8000 | 0.5000 | 0.4000 | 0.7000 | 60 |" in section
     assert "| teacher |  | 0.8200 |" in section
+    assert "training takes the peer 5.0 times as long" in section
     assert "seeds 1, 2" in section
     assert "0.690 to 0.710" in section
     assert "a processor, 2 cores, device cpu, 1 thread; seed 1; python 3.11.7, torch 2.13.0." in section
     assert "CPU" in section
+
+
+def test_runs_of_one_benchmark_follow_each_other_by_their_texts(how_good: ModuleType) -> None:
+    few, many = layers_line() | {"layers": 2}, layers_line() | {"texts": 5000}
+    section = how_good.how_good([many, few])
+    assert section.index("**2 layers kept**") < section.index("**3 layers kept**")
 
 
 def test_write_replaces_what_is_between_the_markers_and_no_more(
