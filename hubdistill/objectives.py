@@ -12,14 +12,15 @@ from torch.nn import functional
 
 
 class NeighbourhoodDistillLoss(nn.Module):
-    """Cosine distance to the teacher's vectors, and to the teacher's choice of neighbours in the batch.
+    """Cosine distance to the teacher's vectors, and to its choice of neighbours within a group of texts.
 
-    A softmax over a text's cosines to the others in its batch says which of them are near. The second term
+    A softmax over a text's cosines to the others of its group says which of them are near. The second term
     is the Kullback-Leibler divergence from the teacher's softmax to the student's, for whole vectors and for
-    prefixes of them. It sees only what the batch holds: batches should hold texts that are alike.
+    prefixes of them. It sees only what the group holds, which should be texts that are alike.
 
     Args:
         model: the student, as wide as the teacher's vectors.
+        group: texts of a group; a batch is divided in its order.
         weight: of the second term; prefixes share it.
         temperature: of both softmaxes; the lower it is, the fewer neighbours count.
         prefixes: numbers of leading dimensions whose neighbours count too.
@@ -42,12 +43,14 @@ class NeighbourhoodDistillLoss(nn.Module):
         self,
         model: SentenceTransformer,
         *,
+        group: int,
         weight: float = 0.15,
         temperature: float = 0.1,
         prefixes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.model = model
+        self.group = group
         self.weight = weight
         self.temperature = temperature
         self.prefixes = tuple(prefixes)
@@ -60,21 +63,23 @@ class NeighbourhoodDistillLoss(nn.Module):
         given = self.model(features)["sentence_embedding"]
         ours, theirs = functional.normalize(given), functional.normalize(labels.to(given.dtype))
         loss = (1 - (ours * theirs).sum(dim=1)).mean()
-        if len(ours) > 1:
-            wanted = self._neighbours(theirs)
-            widths = (given.shape[1], *self.prefixes)
-            for width in widths:
-                found = self._neighbours(functional.normalize(given[:, :width]))
-                divergence = functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
-                loss = loss + self.weight / len(widths) * divergence
+        wanted = [self._neighbours(part) for part in torch.split(theirs, self.group)]
+        widths = (given.shape[1], *self.prefixes)
+        for width in widths:
+            parts = torch.split(functional.normalize(given[:, :width]), self.group)
+            divergence = sum(
+                functional.kl_div(self._neighbours(part), near, reduction="sum", log_target=True)
+                for part, near in zip(parts, wanted, strict=True)
+            )
+            loss = loss + self.weight / len(widths) * divergence / len(ours)
         return loss
 
     def get_config_dict(self) -> dict[str, Any]:
         prefixes = {"prefixes": list(self.prefixes)} if self.prefixes else {}
-        return {"weight": self.weight, "temperature": self.temperature, **prefixes}
+        return {"group": self.group, "weight": self.weight, "temperature": self.temperature, **prefixes}
 
     def _neighbours(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Logarithms of how likely each other text of the batch is as a neighbour, shape (batch, batch)."""
+        """Logarithms of how likely each other text of a group is as a neighbour, shape (group, group)."""
         scores = vectors @ vectors.T / self.temperature
         itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
         # Not minus infinity: the divergence would multiply it by a probability of zero.

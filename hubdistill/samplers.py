@@ -49,10 +49,10 @@ class LengthBucketSampler(DefaultBatchSampler):
 
 
 class NeighbourSampler(DefaultBatchSampler):
-    """Batches of groups of like texts, each group of one `cluster`, in random order.
+    """Batches of groups of like texts, each group of one `cluster` or of two, in random order.
 
-    A text meets others of its cluster, whose differences are what a search depends on, and seven groups of
-    others. In every epoch the groups are drawn anew.
+    A loss can so compare texts that are near each other: their differences are what a search depends on. In
+    every epoch the groups are drawn anew.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, drop_last: bool, **kwargs: Any) -> None:
@@ -63,8 +63,9 @@ class NeighbourSampler(DefaultBatchSampler):
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(len(self.clusters))
         order = order[np.argsort(self.clusters[order], kind="stable")]
-        groups = np.split(order, np.arange(GROUP, len(order), GROUP))
-        order = np.concatenate([groups[index] for index in rng.permutation(len(groups))])
+        # What is left over comes last, where it moves no group across the edge of a batch.
+        groups, rest = np.split(order, [len(order) // GROUP * GROUP])
+        order = np.concatenate([*rng.permutation(groups.reshape(-1, GROUP)), rest])
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size].tolist()
 

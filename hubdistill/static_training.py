@@ -18,7 +18,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 from hubdistill import recipe, report
 from hubdistill.objectives import NeighbourhoodDistillLoss
-from hubdistill.samplers import NeighbourSampler
+from hubdistill.samplers import GROUP, NeighbourSampler
 from hubdistill.students import hidden_layer
 from hubdistill.students.dimensions import Vectors
 from hubdistill.teacher import processes
@@ -121,11 +121,14 @@ def train_hidden_layer(
     prefixes = settings.matryoshka
     if prefixes is None:
         prefixes = tuple(size for size in (width // 2, width // 4) if size)
-    loss = NeighbourhoodDistillLoss(student, prefixes=prefixes)
+    loss = NeighbourhoodDistillLoss(student, group=GROUP, prefixes=prefixes)
+    batch = max(1, min(BATCH, len(texts) // (STEPS * processes().num_processes)))
+    if batch > GROUP:
+        batch -= batch % GROUP
     arguments = training_arguments(
         recipe.Training(
             epochs=settings.epochs,
-            batch_size=max(1, min(BATCH, len(texts) // (STEPS * processes().num_processes))),
+            batch_size=batch,
             learning_rate=_LEARNING_RATE,
             arguments={
                 "learning_rate_mapping": _LEARNING_RATES,

@@ -21,7 +21,7 @@ class Given(nn.Module):
 
 def loss_of(ours: list[list[float]], theirs: list[list[float]], **settings: object) -> float:
     model = SentenceTransformer(modules=[Given()], device="cpu")
-    loss = NeighbourhoodDistillLoss(model, **settings)  # type: ignore[arg-type]
+    loss = NeighbourhoodDistillLoss(model, **{"group": len(ours), **settings})  # type: ignore[arg-type]
     return float(loss([{"vectors": torch.tensor(ours)}], torch.tensor(theirs)))
 
 
@@ -52,6 +52,15 @@ def test_prefixes_share_the_weight_of_the_second_term() -> None:
     flat = [[*row[:2], 0.0] for row in ours]
     alone = loss_of(flat, theirs, weight=1.0) - loss_of(flat, theirs, weight=0.0)
     assert both == pytest.approx((whole + alone) / 2, rel=1e-5)
+
+
+def test_only_texts_of_a_group_are_compared() -> None:
+    ours = [[1.0, 0.2], [0.1, 1.0], [0.3, 0.9], [1.0, 1.0], [0.7, 0.1]]
+    theirs = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.2, 1.0], [0.3, 0.4]]
+    parts = [slice(0, 2), slice(2, 4), slice(4, 5)]
+    alone = [loss_of(ours[part], theirs[part]) * len(ours[part]) for part in parts]
+    assert loss_of(ours, theirs, group=2) == pytest.approx(sum(alone) / 5, rel=1e-5)
+    assert loss_of(ours, theirs, group=2) != pytest.approx(loss_of(ours, theirs), rel=1e-3)
 
 
 def test_one_text_has_no_neighbours() -> None:

@@ -70,6 +70,7 @@ def train(
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(static_training, "BATCH", 64)
     monkeypatch.setattr(samplers, "GROUP", 16)
+    monkeypatch.setattr(static_training, "GROUP", 16)
     monkeypatch.setattr(static_training, "CLUSTER", 100)
 
 
