@@ -19,8 +19,8 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import atomic, recipe
-from hubdistill.corpus import Corpus, read_corpus
-from hubdistill.distilling import HELD_OUT_TEXTS, Distiller
+from hubdistill.corpus import CHOOSING_TEXTS, Corpus, read_corpus
+from hubdistill.distilling import Distiller
 from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.evaluation.architecture import environment
 from hubdistill.evaluation.retrieval import quality_of_queries, rank
@@ -43,7 +43,7 @@ needs:
 
 HELD_OUT = 0.04
 SCORED_TEXTS = 4_000
-"""Held-out texts that scores come from; those that a student may be chosen by come before them."""
+"""Held-out texts that scores come from, none of which a student was chosen by."""
 
 QUALITY = {
     "stsb_dev": "STS-B dev",
@@ -101,15 +101,14 @@ class Setting:
     @property
     def scored(self) -> TextTable:
         """Held-out texts that no student was chosen by."""
-        rows = self.corpus.held_out.rows[HELD_OUT_TEXTS : HELD_OUT_TEXTS + SCORED_TEXTS]
-        return TextTable(self.corpus.held_out.folder, rows)
+        return self.corpus.measured.head(SCORED_TEXTS)
 
     def distil(
         self, student: recipe.LayerStudent | recipe.StaticStudent, *, seed: int
     ) -> tuple[SentenceTransformer, float]:
         """Make a student as `hubdistill distill` makes it, and the seconds that took without the teacher."""
         self.vectors(self.corpus.train.head(student.texts or len(self.corpus.train)))
-        self.vectors(self.corpus.held_out.head(HELD_OUT_TEXTS))
+        self.vectors(self.corpus.choosing)
         family = recipe.Recipe(
             name="benchmark",
             seed=seed,
@@ -153,12 +152,15 @@ class Setting:
 
 
 def prepare(options: argparse.Namespace) -> Setting:
-    """Load the teacher and read the corpus; both are the same whatever `--texts` says."""
+    """Load the teacher and read the corpus, which is the same up to about 150,000 texts.
+
+    `options.texts` becomes the number of training texts there are, where that is less.
+    """
     files = sorted((options.data / "train").glob("en_*.txt.gz"))
     if not files:
         raise SystemExit(f"no train/en_*.txt.gz in {options.data}; --data names another folder (see --help)")
     teacher = load_teacher(recipe.Teacher(model=options.teacher or default_teacher()), base=Path())
-    least = math.ceil(1.05 * (HELD_OUT_TEXTS + SCORED_TEXTS) / HELD_OUT)
+    least = math.ceil(1.05 * (CHOOSING_TEXTS + SCORED_TEXTS) / HELD_OUT)
     settings = recipe.Corpus(
         sources=tuple(recipe.CorpusSource(files=(str(path.resolve()),)) for path in files),
         texts=max(least, math.ceil(options.texts / (1 - HELD_OUT))),
@@ -167,6 +169,7 @@ def prepare(options: argparse.Namespace) -> Setting:
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     corpus = read_corpus(settings, work / f"corpus-{options.seed}", base=Path(), seed=options.seed)
+    options.texts = min(options.texts, len(corpus.train))
     return Setting(teacher, settings, corpus, options.data.resolve(), work)
 
 
@@ -198,9 +201,13 @@ class Judge:
             for name in ("cranfield", "cisi")
         }
 
-    def score(self, model: Any) -> dict[str, float]:
-        """The figures of `QUALITY` for a model that has `encode`, `encode_query` and `encode_document`."""
-        return self._figures(Vectors("model", model, self.setting.teacher.prompt))[0]
+    def score(self, model: Any, *, prompt: str | None = None) -> dict[str, float]:
+        """The figures of `QUALITY` for a model that has `encode`, `encode_query` and `encode_document`.
+
+        Args:
+            prompt: text put before every input, for a student that learned with the teacher's.
+        """
+        return self._figures(Vectors("model", model, prompt))[0]
 
     def score_teacher(self) -> dict[str, float]:
         """The teacher's own figures."""

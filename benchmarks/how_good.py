@@ -131,7 +131,7 @@ def layers_part(line: Line) -> list[str]:
     ratio = line["seconds_ratio"]
     return [
         f"**{line['layers']} layers kept**, once with the peer's texts and once with the peer's seconds; "
-        f"training takes the peer {ratio:.1f} times as long. "
+        f"training takes the peer {ratio:.1f} times as long (ours {line['precision']}, the peer float32). "
         + "; ".join([figures, *spreads])
         + ("" if spreads else "."),
         table(line["results"], columns),

@@ -11,6 +11,7 @@ from comparison import QUALITY, Judge, Setting, add_texts, conclude, prepare, sh
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import recipe
+from hubdistill.training import trains_in_bf16
 
 QUERIES = 500
 EQUAL_TEXTS, EQUAL_SECONDS = "hubdistill, equal texts", "hubdistill, equal seconds"
@@ -73,6 +74,7 @@ def compare(
         device=str(setting.teacher.model.device),
         versions=versions,
         layers=options.layers,
+        precision="bfloat16" if trains_in_bf16(setting.teacher.model) else "float32",
         seeds=seeds,
         seconds_ratio=round(of[peer]["seconds"] / same["seconds"], 3),
         results=rows,
@@ -95,14 +97,18 @@ def one_seed(
         "texts": options.texts,
         "seconds": round(made.seconds, 1),
         "teacher_seconds": round(made.teacher_seconds, 1),
-    } | judge.score(made.model)
-    allowed = round(options.texts * made.seconds / ours["seconds"])
+    } | judge.score(made.model, prompt=setting.teacher.prompt)
+    runs = [ours, theirs]
+    search, seconds = 0.0, ours["seconds"]
+    if made.layers:
+        same = run_ours(setting, judge, SAME_STUDENT, options.texts, made.layers, seed)
+        search, seconds = max(0.0, ours["seconds"] - same["seconds"]), same["seconds"]
+        runs.append(same)
+    # The search alone may take longer than the peer; a batch is the least there is to train on.
+    allowed = max(recipe.Training().batch_size, round(options.texts * (made.seconds - search) / seconds))
     texts = min(allowed, len(setting.corpus.train))
     if texts < allowed:
         print(f"the corpus has {texts:,} texts, the peer's seconds would allow {allowed:,}")
-    runs = [ours, theirs]
-    if made.layers:
-        runs.append(run_ours(setting, judge, SAME_STUDENT, options.texts, made.layers, seed))
     return [*runs, run_ours(setting, judge, EQUAL_SECONDS, texts, options.layers, seed)]
 
 
@@ -118,7 +124,7 @@ def run_ours(
         "texts": texts,
         "seconds": round(seconds, 1),
         "teacher_seconds": round(setting.teacher_seconds(texts), 1),
-    } | judge.score(model)
+    } | judge.score(model, prompt=setting.teacher.prompt)
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

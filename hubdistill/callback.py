@@ -62,7 +62,9 @@ class HubDistillCallback(TrainerCallback):
     Args:
         teacher: a Hub id, a local folder, or `hubdistill.recipe.Teacher` for more to say about it.
         repo_id: where the student goes: `namespace/name`.
-        held_out: texts that the student is not trained on, a few hundred at least.
+        held_out: texts that the student is not trained on, a few hundred at least. The first of them
+            (`evaluation.held_out_texts`) are measured on, the last 1,000 compared during training: give 3,000
+            to keep them apart where the best checkpoint is chosen by `eval_teacher_cosine`.
         layers: the teacher's layers that the student keeps, counted from 0, for the card.
         evaluation: what to measure at the end.
         card: what you say on the card.
@@ -146,7 +148,7 @@ class HubDistillCallback(TrainerCallback):
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
         self.owner = settle_owner(self.owner, self.teacher)
         check_owner(self.owner, {self.teacher.name: self.teacher.license})
-        monitored = self.held_out[:MONITORED_TEXTS]
+        monitored = self.held_out[-MONITORED_TEXTS:]
         vectors = np.asarray(self.teacher.model.encode(monitored, prompt=self.teacher.prompt))
         if vectors.shape[1] != model.get_embedding_dimension():
             raise TrainingError(

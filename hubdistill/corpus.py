@@ -13,7 +13,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +56,9 @@ __all__ = [
 ]
 
 FORMAT = 1
+CHOOSING_TEXTS = 2_000
+"""Held-out texts kept for choices while distilling, at most; nothing is measured on them."""
+
 _MANIFEST, _TRAIN, _HELD_OUT = "corpus.json", "train.npy", "held_out.npy"
 _LABELS, _LABEL_HASHES = "labels.bin", "label_hashes.bin"
 
@@ -93,6 +96,20 @@ class Corpus:
     held_out: TextTable
     facts: CorpusFacts
     labels: LabelColumn | None
+
+    @property
+    def choosing(self) -> TextTable:
+        """Held-out texts that choices are made by while distilling: the last of them, a quarter at most."""
+        return replace(self.held_out, rows=self.held_out.rows[-self._for_choices :])
+
+    @property
+    def measured(self) -> TextTable:
+        """Held-out texts that nothing was chosen by, which students are measured on."""
+        return self.held_out.head(max(1, len(self.held_out) - self._for_choices))
+
+    @property
+    def _for_choices(self) -> int:
+        return min(CHOOSING_TEXTS, max(1, len(self.held_out) // 4))
 
 
 @dataclass

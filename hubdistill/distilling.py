@@ -31,9 +31,6 @@ from hubdistill.text_table import TextTable
 from hubdistill.trainer import last_checkpoint
 from hubdistill.training import train
 
-HELD_OUT_TEXTS = 2_000
-"""Held-out texts for choices made while distilling, and to measure what a vocabulary covers."""
-
 
 @dataclass(frozen=True)
 class Student:
@@ -282,7 +279,7 @@ class Distiller:
 
     @property
     def _held_out(self) -> TextTable:
-        return self.corpus.held_out.head(HELD_OUT_TEXTS)
+        return self.corpus.choosing
 
     @cached_property
     def _held_out_vectors(self) -> np.ndarray:

@@ -18,6 +18,7 @@ import hashlib
 import json
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -30,7 +31,6 @@ from hubdistill import atomic, corpus, report
 from hubdistill.card import check_owner, write_card, write_family_card
 from hubdistill.disk_needs import disk_needed
 from hubdistill.distilling import (
-    HELD_OUT_TEXTS,
     Distiller,
     check_start,
     check_student,
@@ -326,7 +326,7 @@ class Run:
 
     @cached_property
     def _held_out_vectors(self) -> CachedRows:
-        return self._vectors(self.corpus.held_out.head(HELD_OUT_TEXTS))
+        return self._vectors(self.corpus.choosing)
 
     def _distill(self, index: int, student: AnyStudent) -> Distilled:
         fingerprint = self._fingerprint(index, student)
@@ -366,7 +366,8 @@ class Run:
         work = parent / fingerprint[:16]
         for other in parent.glob("*"):
             if other != work and other.is_dir():
-                shutil.rmtree(other)
+                with suppress(FileNotFoundError):  # another process of this run removes it as well
+                    shutil.rmtree(other)
         work.mkdir(parents=True, exist_ok=True)
         return work
 

@@ -68,6 +68,16 @@ Gate = Annotated[str, AfterValidator(_usable_gate)]
 """A condition on the report: see `hubdistill.conditions`."""
 
 
+def _no_repeats(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(sizes)) < len(sizes):
+        raise ValueError("names a size twice")
+    return sizes
+
+
+Sizes = Annotated[tuple[Positive, ...], AfterValidator(_no_repeats)]
+"""Numbers of leading dimensions."""
+
+
 class Settings(BaseModel):
     """Base of every part of a recipe: immutable, and strict about its keys."""
 
@@ -148,7 +158,8 @@ class Corpus(Settings):
     max_characters: Annotated[int, Field(ge=1)] = 20_000
     unicode: Literal["NFC", "NFKC"] = "NFC"
     held_out: Annotated[float, Field(gt=0, lt=0.5)] = 0.03
-    """Share kept out of training, chosen by each text's own hash."""
+    """Share kept out of training, chosen by each text's own hash. A quarter of it, 2,000 texts at most,
+    serves choices while distilling; students are measured on the others."""
 
 
 class Training(Settings):
@@ -164,18 +175,12 @@ class Training(Settings):
     max_length: Annotated[int, Field(ge=8)] | None = None
     """Truncate training texts to so many tokens; the teacher's maximum when left out."""
     freeze_token_embeddings: bool = True
-    matryoshka: tuple[Positive, ...] = ()
+    matryoshka: Sizes = ()
     """Train prefixes of so many dimensions as well, so that the student's vectors can be cut."""
     evaluations: Annotated[int, Field(ge=1)] = 4
     """How often the student is compared with the teacher on held-out texts; the best one is kept."""
     arguments: dict[str, Any] = {}
     """Further SentenceTransformerTrainingArguments, by their own names."""
-
-    @model_validator(mode="after")
-    def _sizes_differ(self) -> Training:
-        if len(set(self.matryoshka)) < len(self.matryoshka):
-            raise ValueError("`matryoshka` names a size twice")
-        return self
 
 
 class Vocabulary(Settings):
@@ -232,7 +237,7 @@ class StaticStudent(Settings):
     """Train a hidden layer behind the tokens' mean, and the table with it, if held-out texts gain by it."""
     epochs: Annotated[float, Field(gt=0)] = 3.0
     """Of the training of the hidden layer."""
-    matryoshka: tuple[Positive, ...] | None = None
+    matryoshka: Sizes | None = None
     """Prefixes that this trains as well; half and a quarter of the dimensions when left out, [] for none."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the table; bfloat16 halves the student's size, and needs `hidden_layer: false`."""

@@ -49,7 +49,7 @@ class LengthBucketSampler(DefaultBatchSampler):
 
 
 class NeighbourSampler(DefaultBatchSampler):
-    """Batches of groups of like texts, each group of one `cluster` or of two, in random order.
+    """Batches of groups of like texts in random order; where a `cluster` ends in a group, the next begins.
 
     A loss can so compare texts that are near each other: their differences are what a search depends on. In
     every epoch the groups are drawn anew.
@@ -63,9 +63,10 @@ class NeighbourSampler(DefaultBatchSampler):
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(len(self.clusters))
         order = order[np.argsort(self.clusters[order], kind="stable")]
+        size = min(GROUP, self.batch_size)
         # What is left over comes last, where it moves no group across the edge of a batch.
-        groups, rest = np.split(order, [len(order) // GROUP * GROUP])
-        order = np.concatenate([*rng.permutation(groups.reshape(-1, GROUP)), rest])
+        groups, rest = np.split(order, [len(order) // size * size])
+        order = np.concatenate([*rng.permutation(groups.reshape(-1, size)), rest])
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size].tolist()
 

@@ -42,7 +42,7 @@ STEPS = 16
 CLUSTER = 1_000
 """Texts of a cluster, on average."""
 
-# The table is a hundred times the size of the layers, and each batch touches little of it.
+# The table is several times the size of the layers, and each batch touches little of it.
 _LEARNING_RATES = {r"^model\.0\.": 5e-3}
 _LEARNING_RATE = 5e-4
 _CLUSTERED_ON = 50_000
@@ -121,10 +121,10 @@ def train_hidden_layer(
     prefixes = settings.matryoshka
     if prefixes is None:
         prefixes = tuple(size for size in (width // 2, width // 4) if size)
-    loss = NeighbourhoodDistillLoss(student, group=GROUP, prefixes=prefixes)
     batch = max(1, min(BATCH, len(texts) // (STEPS * processes().num_processes)))
     if batch > GROUP:
         batch -= batch % GROUP
+    loss = NeighbourhoodDistillLoss(student, group=min(GROUP, batch), prefixes=prefixes)
     arguments = training_arguments(
         recipe.Training(
             epochs=settings.epochs,
@@ -141,7 +141,7 @@ def train_hidden_layer(
         len(texts),
         folder=folder,
         seed=seed,
-        device=student.device,
+        device=_training_device(),
     )
     evaluator = NeighbourAgreement(held_out_texts, held_out_vectors)
     trainer = run_trainer(
@@ -153,9 +153,16 @@ def train_hidden_layer(
         CachedLabelCollator(student.preprocess, texts=texts, vectors=vectors),
         folder=folder,
     )
+    student.to(solved.device)
     before = evaluator.embed(solved)
     if not evaluator.gains(evaluator.embed(student), before):
         logger.info("The hidden layer gained too little on held-out texts: the student goes without")
+        if settings.matryoshka:
+            logger.warning(
+                "%s goes without a hidden layer, which more texts would have needed, and so without trained "
+                "prefixes (`matryoshka`): its vectors can be cut, at a greater loss",
+                settings.name,
+            )
         return solved, facts
     start = report.TrainingLog(
         step=0,
@@ -178,6 +185,16 @@ def train_hidden_layer(
             "citations": (*facts.citations, hidden_layer.CITATION, loss.citation),
         }
     )
+
+
+def _training_device() -> torch.device:
+    """A GPU where every process has its own; the CPU otherwise.
+
+    One process with several GPUs would divide a batch by its tokens, which are in one row, not by its texts.
+    """
+    here = processes()
+    own = here.num_processes > 1 or torch.cuda.device_count() == 1
+    return here.device if here.device.type == "cuda" and own else torch.device("cpu")
 
 
 def cluster(vectors: Vectors, *, seed: int) -> npt.NDArray[np.int32]:

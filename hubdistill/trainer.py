@@ -6,6 +6,7 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -158,9 +159,12 @@ def training_arguments(
     Raises:
         RecipeError: `training.arguments` names one that does not exist, or a value is refused.
     """
-    processes = max(1, torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
+    if torch.distributed.is_initialized():
+        replicas = torch.distributed.get_world_size()
+    else:  # without a launcher, the Trainer divides its batches over all GPUs
+        replicas = max(1, torch.cuda.device_count()) if device.type == "cuda" else 1
     accumulation = settings.arguments.get("gradient_accumulation_steps", 1)
-    steps = math.ceil(settings.epochs * texts / (settings.batch_size * processes * accumulation))
+    steps = math.ceil(settings.epochs * texts / (settings.batch_size * replicas * accumulation))
     interval = max(1, math.ceil(steps / settings.evaluations))
     chosen: dict[str, Any] = {
         "num_train_epochs": settings.epochs,
@@ -201,7 +205,8 @@ def last_checkpoint(folder: Path) -> str | None:
         if (Path(checkpoint) / "trainer_state.json").exists():  # the Trainer writes it last
             logger.info("Resuming training from %s", Path(checkpoint).name)
             return str(checkpoint)
-        shutil.rmtree(checkpoint)
+        with suppress(FileNotFoundError):  # another process of this run removes it as well
+            shutil.rmtree(checkpoint)
     return None
 
 

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from hubdistill import corpus as corpus_module
 from hubdistill import recipe
-from hubdistill.corpus import held_out_mask, normalize, read_corpus, read_pairs, read_rows, text_hash
+from hubdistill.corpus import Corpus, held_out_mask, normalize, read_corpus, read_pairs, read_rows, text_hash
 from hubdistill.errors import CorpusError, CorpusTooSmallError, MissingColumnError, RecipeError
 from hubdistill.recipe import CorpusSource, DataSource, SimilaritySet
+from hubdistill.text_table import TextTable
 
 
 def sentences(n: int, topic: str = "rivers") -> list[str]:
@@ -328,6 +329,16 @@ def test_no_held_out_text_is_ever_trained_on(
     limits = 2**64 * share
     assert all(int.from_bytes(text_hash(text)[:8]) < limits for text in held_out)
     assert all(int.from_bytes(text_hash(text)[:8]) >= limits for text in train)
+
+
+@pytest.mark.parametrize(("held_out", "choosing"), [(1, 1), (3, 1), (40, 10), (9_000, 2_000)])
+def test_what_is_chosen_by_is_not_measured_on(tmp_path: Path, held_out: int, choosing: int) -> None:
+    table = TextTable(tmp_path, np.arange(held_out))
+    found = Corpus(train=table, held_out=table, facts=None, labels=None)  # type: ignore[arg-type]
+    assert len(found.choosing) == choosing
+    assert len(found.measured) == max(1, held_out - choosing)
+    assert held_out == 1 or not {*found.choosing.rows} & {*found.measured.rows}
+    assert {*found.choosing.rows} | {*found.measured.rows} == {*range(held_out)}
 
 
 def test_the_held_out_share_is_as_asked() -> None:

@@ -70,7 +70,7 @@ def test_a_recipe_becomes_published_students_that_load_back(
     reports = run.evaluate()
     cards = run.write_cards()
 
-    assert embedded.held_out + embedded.texts == len(run.corpus.train) + len(run.corpus.held_out)
+    assert (embedded.texts, embedded.held_out) == (len(run.corpus.train), len(run.corpus.choosing))
     assert [student.name for student in made] == ["tiny-2", "tiny-static"]
     kept = reports["tiny-2"].models["tiny-2"].architecture.kept_layers
     assert kept is not None

@@ -114,8 +114,11 @@ def test_local_models_are_published_under_their_hub_ids() -> None:
 
 
 def test_a_matryoshka_size_stands_there_once() -> None:
-    with pytest.raises(RecipeError, match=r"training: .*names a size twice"):
+    with pytest.raises(RecipeError, match=r"training\.matryoshka: .*names a size twice"):
         parse(training={"matryoshka": [64, 64]})
+    static = {"name": "table", "kind": "static", "matryoshka": [64, 64]}
+    with pytest.raises(RecipeError, match=r"matryoshka: .*names a size twice"):
+        parse(students=[static])
 
 
 def test_dump_writes_what_was_set_and_reads_back_equal() -> None:

@@ -136,20 +136,35 @@ def nearest(vectors: np.ndarray) -> np.ndarray:
 
 @pytest.mark.usefixtures("small_batches")
 def test_what_was_solved_stays_where_the_hidden_layer_gains_nothing(
-    solved: SentenceTransformer, texts: list[str], tmp_path: Path
+    solved: SentenceTransformer, texts: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     targets = solved.encode(texts).astype(np.float16)
     student, facts = train(solved, texts, targets, tmp_path, epochs=1, matryoshka=())
     assert student is solved
     assert facts is SOLVED
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_prefixes_that_were_asked_for_do_not_go_unsaid(
+    solved: SentenceTransformer, texts: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    targets = solved.encode(texts).astype(np.float16)
+    student, _ = train(solved, texts, targets, tmp_path, epochs=1, matryoshka=(8,))
+    assert student is solved
+    (warning,) = (record.getMessage() for record in caplog.records)
+    assert "tiny goes without a hidden layer" in warning
+    assert "matryoshka" in warning
 
 
 @pytest.mark.usefixtures("small_batches")
 def test_an_interrupted_training_goes_on_from_its_checkpoint(
     solved: SentenceTransformer, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(NeighbourAgreement, "gains", lambda *_: True)
     targets = beyond_a_table(solved.encode(texts))
     whole, _ = train(solved, texts, targets, tmp_path / "whole", epochs=2)
+    assert whole is not solved
 
     seen = 0
     forward = static_training.NeighbourhoodDistillLoss.forward
@@ -187,6 +202,15 @@ def test_a_batch_is_made_of_groups_of_one_cluster_and_an_epoch_of_every_text(
     assert any(len(set(clusters[batch])) > 1 for batch in batches)
     sampler.set_epoch(1)
     assert list(sampler) != batches
+
+
+def test_a_group_never_lies_across_two_batches() -> None:
+    clusters = np.random.default_rng(0).permutation(np.repeat(np.arange(9), 50))
+    sampler = NeighbourSampler(
+        Dataset.from_dict({"cluster": clusters}), batch_size=50, drop_last=False, seed=1
+    )
+    assert sampler.batch_size < samplers.GROUP
+    assert all(len(set(clusters[batch])) == 1 for batch in sampler)
 
 
 def test_clusters_hold_texts_that_are_near(monkeypatch: pytest.MonkeyPatch) -> None:

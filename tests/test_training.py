@@ -16,7 +16,7 @@ from hubdistill import recipe
 from hubdistill.errors import RecipeError, TrainingError
 from hubdistill.samplers import LengthBucketSampler
 from hubdistill.students.layers import encoder_blocks, reduce_layers
-from hubdistill.trainer import TeacherAgreement, last_checkpoint, training_log
+from hubdistill.trainer import TeacherAgreement, last_checkpoint, training_arguments, training_log
 from hubdistill.training import LOSSES, token_lengths, train, without_dropout
 
 WORDS = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "sentence", "text"]
@@ -47,6 +47,18 @@ def run_training(
         seed=1,
     )
     return student, facts
+
+
+def test_steps_are_counted_as_one_process_with_several_gpus_makes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    settings = recipe.Training(batch_size=32, evaluations=4)
+    for device, steps in (("cuda", 98), ("cpu", 782)):
+        arguments = training_arguments(
+            settings, 100_000, folder=tmp_path, seed=1, device=torch.device(device)
+        )
+        assert arguments.eval_steps == steps
 
 
 def test_a_trained_student_agrees_more_with_its_teacher(

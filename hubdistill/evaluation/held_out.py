@@ -47,8 +47,8 @@ class HeldOut:
 
 
 def of_corpus(found: corpus.Corpus, n: int) -> HeldOut:
-    """The first `n` held-out texts of a corpus."""
-    table = found.held_out.head(n)
+    """The first `n` held-out texts of a corpus that nothing was chosen by."""
+    table = found.measured.head(n)
     sources = [found.facts.sources[index] for index in table.source_index]
     return HeldOut(
         texts=table.texts(),

@@ -73,7 +73,7 @@ def fit_static(
 ) -> tuple[Table, StaticFit]:
     """Choose a ridge, solve, and solve again with weights that stand for the cosine.
 
-    A solve that does not raise the held-out cosine is the last, and is thrown away.
+    A further solve that does not raise the held-out cosine is the last, and is thrown away.
 
     Args:
         counts: shape (texts, tokens).
