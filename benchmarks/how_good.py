@@ -30,7 +30,7 @@ QUALITY = {
 }
 LEGEND = (
     "STS-B is Spearman's correlation, Cranfield and CISI are nDCG@10, overlap@10 is the share of the "
-    "teacher's ten nearest held-out texts that a student finds."
+    "teacher's ten nearest held-out texts that a student finds, and compares within one table only."
 )
 
 
