@@ -262,7 +262,8 @@ class Campaign:
                 found.append(f"{len(ours)} commits on {revision}")
             if ours and ours[0] != commits[0].commit_id:
                 found.append(f"a commit on top of ours on {revision}")
-            tree = self.tree(repo_id, revision)
+            # Of that commit: the server may still be at the request of a push that was killed.
+            tree = self.tree(repo_id, commits[0].commit_id)
             old = self.trees["old"] if scenario.exists else {".gitattributes": tree.get(".gitattributes")}
             if tree != (self.trees["new"] if ours else old):
                 found.append(f"a mixture on {revision}: {sorted(tree)}")
