@@ -173,7 +173,7 @@ class Distiller:
             self.teacher.model,
             texts,
             vectors,
-            held_out_texts=self._held_out.texts(),
+            held_out_texts=self.corpus.choosing.texts(),
             held_out_targets=held_out,
             settings=student,
         )
@@ -183,7 +183,7 @@ class Distiller:
                 facts,
                 texts,
                 vectors,
-                held_out_texts=self._held_out.texts(),
+                held_out_texts=self.corpus.choosing.texts(),
                 held_out_vectors=held_out,
                 settings=student,
                 folder=work,
@@ -246,7 +246,7 @@ class Distiller:
             model,
             texts,
             vectors,
-            held_out_texts=self._held_out.texts(),
+            held_out_texts=self.corpus.choosing.texts(),
             held_out_vectors=held_out_vectors,
             settings=self.family.training_of(student),
             folder=work,
@@ -266,24 +266,20 @@ class Distiller:
         kept = choose_tokens(
             model, texts, student.vocabulary, prompt=self.teacher.prompt, student=student.name
         )
-        covered = measure_coverage(model, self._held_out, kept.ids)
+        covered = measure_coverage(model, self.corpus.choosing, kept.ids)
         return trim_vocabulary(model, kept.ids), report.Vocabulary(
             tokens=len(kept.ids),
             available=kept.available,
             texts=len(texts),
             coverage=kept.coverage,
-            held_out_texts=len(self._held_out),
+            held_out_texts=len(self.corpus.choosing),
             held_out_coverage=covered.tokens,
             held_out_unchanged=covered.texts,
         )
 
-    @property
-    def _held_out(self) -> TextTable:
-        return self.corpus.choosing
-
     @cached_property
     def _held_out_vectors(self) -> np.ndarray:
-        return self.vectors(self._held_out)[:]
+        return self.vectors(self.corpus.choosing)[:]
 
 
 def load_start(family: recipe.Recipe, teacher: Teacher, index: int, student: recipe.ModelStudent) -> Teacher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,10 +42,6 @@ class LengthBucketSampler(DefaultBatchSampler):
         for index in rng.permutation(len(batches)):
             yield batches[index]
 
-    def __len__(self) -> int:
-        rows = len(self.lengths)
-        return rows // self.batch_size if self.drop_last else math.ceil(rows / self.batch_size)
-
 
 class NeighbourSampler(DefaultBatchSampler):
     """Batches of groups of like texts in random order; where a `cluster` ends in a group, the next begins.
@@ -69,7 +64,3 @@ class NeighbourSampler(DefaultBatchSampler):
         order = np.concatenate([*rng.permutation(groups.reshape(-1, size)), rest])
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield order[start : start + self.batch_size].tolist()
-
-    def __len__(self) -> int:
-        rows = len(self.clusters)
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
