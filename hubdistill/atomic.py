@@ -32,14 +32,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it takes the place of `path` only when the block ends well."""
+    """Give an empty folder to fill; it takes the place of `path` only when the block ends well.
+
+    At every moment one of the two is whole. A link stays, and the folder that it leads to is replaced.
+    """
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    before = beside.with_name(f"{beside.name}.before")
     try:
         beside.chmod(0o755)
         yield beside
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(before)
         beside.rename(path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if before.exists() and not path.exists():
+            before.rename(path)
+        for leftover in (beside, before):
+            shutil.rmtree(leftover, ignore_errors=True)

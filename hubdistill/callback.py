@@ -47,6 +47,10 @@ NEVER_UPLOADED = (
 """For .gitignore, which the Hub obeys, should the script call `trainer.push_to_hub()` itself."""
 
 
+FACTS = ("report.json", "recipe.yaml", "figures/", ".eval_results/")
+"""What the final push writes beside model and card."""
+
+
 class HubDistillCallback(TrainerCallback):
     """Compare the student with its teacher while it trains; at the end evaluate, write the card and push.
 
@@ -57,10 +61,12 @@ class HubDistillCallback(TrainerCallback):
 
     The callback is the only author of README.md, also of the checkpoints', and takes over the Trainer's
     own pushes: what `args.push_to_hub` and `args.hub_strategy` ask for is pushed without
-    training_args.bin, which holds the Hub token in plain text.
+    training_args.bin, which holds the Hub token in plain text. Checkpoints are not pushed where the final
+    push has to meet gates or opens a pull request.
 
     Args:
-        teacher: a Hub id, a local folder, or `hubdistill.recipe.Teacher` for more to say about it.
+        teacher: a Hub id, a local folder, or `hubdistill.recipe.Teacher` for more to say about it. If it has
+            a prompt, that is put before the student's texts as well: train with it (`args.prompts`).
         repo_id: where the student goes: `namespace/name`.
         held_out: texts that the student is not trained on, a few hundred at least. The first of them
             (`evaluation.held_out_texts`) are measured on, the last 1,000 compared during training: give 3,000
@@ -122,6 +128,7 @@ class HubDistillCallback(TrainerCallback):
         self.gates = tuple(gates)
         self.token = token
         self.push = push
+        self.agreement: TeacherAgreement | None = None
         self.checkpoints_go_to_hub = False
         self.left_out: tuple[str, ...] = ()
         self.published = False
@@ -141,8 +148,8 @@ class HubDistillCallback(TrainerCallback):
             place = preflight(
                 self.repo_id, token=self.token, tag=self.tag, collection=self.collection, **self.destination
             )
-            # A card that is there already stays until the final one is written.
-            self.left_out = ("README.md",) if place.exists else ()
+            # What is there already stays until the final push.
+            self.left_out = ("README.md", *FACTS) if place.exists else ()
         check_sets(self.evaluation, Path(), seed=args.seed)
         check_held_out(self.evaluation, HeldOut(self.held_out), seed=args.seed)
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
@@ -155,8 +162,12 @@ class HubDistillCallback(TrainerCallback):
                 f"the student gives {model.get_embedding_dimension()} dimensions, "
                 f"but {self.teacher.name} gives {vectors.shape[1]}"
             )
-        self.agreement = TeacherAgreement(monitored, vectors)
+        self.agreement = TeacherAgreement(monitored, vectors, self.teacher.prompt)
         self.checkpoints_go_to_hub = self.push and args.push_to_hub and args.hub_strategy != "end"
+        if self.checkpoints_go_to_hub and (self.gates or self.destination["create_pr"]):
+            self.checkpoints_go_to_hub = False
+            why = "has to meet gates" if self.gates else "opens a pull request"
+            logger.warning("Checkpoints are not pushed, because the final push %s", why)
         args.push_to_hub = False
         model._create_model_card = self._write_card  # type: ignore[method-assign]
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -166,6 +177,8 @@ class HubDistillCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Add `eval_teacher_cosine` to the metrics and to the log."""
+        if self.agreement is None:  # `trainer.evaluate()` before the training
+            return
         value = self.agreement(kwargs["model"])["teacher_cosine"]
         kwargs["metrics"]["eval_teacher_cosine"] = value
         state.log_history.append(
@@ -177,7 +190,9 @@ class HubDistillCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Push the checkpoint where the Trainer was asked to push its checkpoints."""
-        if self.checkpoints_go_to_hub and state.is_world_process_zero:
+        if not self.checkpoints_go_to_hub or not state.is_world_process_zero:
+            return
+        try:
             push(
                 self.folder / f"checkpoint-{state.global_step}",
                 self.repo_id,
@@ -187,6 +202,8 @@ class HubDistillCallback(TrainerCallback):
                 load_back=False,
                 **self.destination,
             )
+        except HubDistillError as error:
+            logger.warning("The checkpoint of step %d was not pushed: %s", state.global_step, error)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -241,9 +258,17 @@ class HubDistillCallback(TrainerCallback):
         changed, everything = hyperparameters(args)
         collected: list[dict[str, Any]] = model.model_card_data.train_datasets
         loss = collected[0]["loss"]
-        parameters = json.loads(
-            loss.get("config_code", "{}").strip().removeprefix("```json").removesuffix("```")
-        )
+        try:
+            parameters = json.loads(
+                loss.get("config_code", "{}").strip().removeprefix("```json").removesuffix("```")
+            )
+        except ValueError:  # parameters that JSON cannot hold
+            parameters = {}
+        if all("size" in data for data in collected):
+            texts = sum(data["size"] for data in collected)
+        else:  # a streamed data set does not say how many it has: those that were seen
+            steps = state.global_step * args.gradient_accumulation_steps
+            texts = steps * args.train_batch_size * args.world_size
         citations = dict(model.model_card_data.citations)
         citations.pop("Sentence Transformers", None)
         return report.Training(
@@ -253,7 +278,7 @@ class HubDistillCallback(TrainerCallback):
                 name: value if isinstance(value, str | int | float | None) else str(value)
                 for name, value in parameters.items()
             },
-            texts=sum(data["size"] for data in collected),
+            texts=texts,
             hyperparameters=changed,
             all_hyperparameters=everything,
             log=training_log(state.log_history),
@@ -278,7 +303,7 @@ class HubDistillCallback(TrainerCallback):
             name = self.repo_id.split("/")[-1]
             atomic.write_text(
                 folder / "README.md",
-                f"---\n{yaml.safe_dump(metadata)}---\n\n# {name}\n\n"
+                f"---\n{yaml.safe_dump(metadata)}---\n<!-- Written by hubdistill. -->\n\n# {name}\n\n"
                 f"A student of {self.teacher.name}, in training. Its card is written when training ends.\n",
             )
 

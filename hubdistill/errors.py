@@ -22,7 +22,7 @@
         └── StaleParentError      the repository kept moving while we pushed
 
 Each message says what was given, what was expected and what mends it. The command line prints the
-message and exits with `exit_code`: 2 for a mistake in what was asked, 1 for a failure on the way.
+message and exits with `exit_code`: 2 for a call or a recipe that makes no sense, 1 for what cannot be done.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hubdistill.errors import TeacherError
@@ -35,21 +35,28 @@ def model_bytes(folder: Path) -> int:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a model's weights, sorted.
+    """The files that hold a model's weights, sorted; a training run's checkpoints are not the model.
 
     Raises:
         TeacherError: there are none.
     """
-    weights = {path for pattern in _WEIGHTS for path in folder.rglob(pattern)}
+    weights = [path for path in _files(folder) if any(map(path.match, _WEIGHTS))]
     if not weights:
         raise TeacherError(f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); it is not a whole model")
-    return sorted(weights)
+    return weights
 
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_digest(sums: Sequence[str]) -> str:
+    """`sha256:` of weights, by the SHA-256 of each of their files, in the order of their paths."""
+    # One file: its own checksum, which can be compared with the one that the Hub shows.
+    whole = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
+    return f"sha256:{whole}"
 
 
 def folder_digests(folder: Path) -> tuple[str, str]:
@@ -59,24 +66,24 @@ def folder_digests(folder: Path) -> tuple[str, str]:
         TeacherError: there are no weights.
     """
     weights = weight_files(folder)
-    parts = [
-        path for path in folder.rglob("*") if path.is_file() and path.suffix in (".json", ".txt", ".model")
-    ]
+    parts = [path for path in _files(folder) if path.suffix in (".json", ".txt", ".model")]
     sums = {path: sha256_of(path) for path in sorted({*weights, *parts})}
     of_weights = [sums[path] for path in weights]
-    # One file: its own checksum, which can be compared with the one that the Hub shows.
-    whole = (
-        of_weights[0] if len(of_weights) == 1 else hashlib.sha256("\n".join(of_weights).encode()).hexdigest()
-    )
     lines = "".join(f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in sums.items())
-    return f"sha256:{whole}", hashlib.sha256(lines.encode()).hexdigest()
+    return weights_digest(of_weights), hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
+    for path in _files(folder):
+        aside = any(part in _SIDE_FOLDERS for part in path.relative_to(folder).parts[:-1])
+        if not aside and path.suffix in _MODEL_FILES and path.name not in _OTHER_FILES:
+            yield path
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files, sorted, but hidden ones and those of checkpoints."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
-        aside = any(
-            part.startswith((".", "checkpoint-")) or part in _SIDE_FOLDERS for part in parts[:-1]
-        ) or path.name.startswith(".")
-        if path.is_file() and not aside and path.suffix in _MODEL_FILES and path.name not in _OTHER_FILES:
+        aside = path.name.startswith(".") or any(part.startswith((".", "checkpoint-")) for part in parts[:-1])
+        if path.is_file() and not aside:
             yield path

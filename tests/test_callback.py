@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from hubdistill.callback import _emissions
 from hubdistill.localhub import Account, LocalHub
+from hubdistill.model_files import sha256_of
 from hubdistill.report import Emissions
 
 SCRIPT = """
@@ -31,22 +32,23 @@ from hubdistill import HubDistillCallback
 from hubdistill.recipe import Card, Evaluation, Speed
 from hubdistill.students.layers import reduce_layers
 
-teacher_folder, strategy, license = sys.argv[1:]
+teacher_folder, strategy, license, *gates = sys.argv[1:]
 words = ["the", "a", "of", "and", "to", "in", "is", "that", "for", "it", "this", "not", "text"]
 texts = [" ".join(words[(i * j) % 13] for j in range(1, 3 + i % 9)) + f" {i}" for i in range(160)]
 train, held_out = texts[:100], texts[100:]
 teacher = SentenceTransformer(teacher_folder, device="cpu")
 student = reduce_layers(teacher, [0, 3])
+data = Dataset.from_dict({"sentence": train, "label": teacher.encode(train).tolist()})
 trainer = SentenceTransformerTrainer(
     model=student,
     args=SentenceTransformerTrainingArguments(
-        output_dir="out", num_train_epochs=2, per_device_train_batch_size=10, learning_rate=3e-3,
+        output_dir="out", max_steps=20, per_device_train_batch_size=10, learning_rate=3e-3,
         eval_strategy="steps", eval_steps=10, save_strategy="steps", save_steps=10, save_total_limit=1,
         load_best_model_at_end=True, metric_for_best_model="eval_teacher_cosine", greater_is_better=True,
         push_to_hub=strategy != "no", hub_strategy="every_save", hub_model_id="demo/student",
         hub_token="hf_demo", report_to="none", disable_tqdm=True, use_cpu=True,
     ),
-    train_dataset=Dataset.from_dict({"sentence": train, "label": teacher.encode(train).tolist()}),
+    train_dataset=data.to_iterable_dataset() if strategy == "every_save" else data,
     eval_dataset=Dataset.from_dict({"sentence": held_out, "label": teacher.encode(held_out).tolist()}),
     loss=MSELoss(student),
     callbacks=[
@@ -56,10 +58,11 @@ trainer = SentenceTransformerTrainer(
                 k=(5,), queries=20, bootstrap=100,
                 speed=Speed(tokens=(8,), seconds=0.05, calls=5, footprint=False),
             ),
-            card=Card(license=license, language=("en",)),
+            card=Card(license=license, language=("en",)), gates=gates,
         )
     ],
 )
+assert "eval_teacher_cosine" not in trainer.evaluate()
 trainer.train()
 if strategy == "every_save":
     trainer.push_to_hub()
@@ -81,6 +84,7 @@ def run_script(
     strategy: str = "no",
     license: str = "mit",
     token: str = "hf_demo",
+    gates: tuple[str, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
@@ -91,7 +95,7 @@ def run_script(
     }
     script = SCRIPT.replace("hf_demo", token)
     return subprocess.run(
-        [sys.executable, "-c", script, str(teacher), strategy, license],
+        [sys.executable, "-c", script, str(teacher), strategy, license, *gates],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -113,6 +117,10 @@ def test_training_ends_in_one_commit_of_model_card_and_report(
     assert len(api.list_repo_commits("demo/student")) == 2  # the Hub's own first commit, and ours
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["training"]["loss"] == "MSELoss"
+    assert report["training"]["texts"] == 100
+    assert list((tmp_path / "out").glob("checkpoint-*/model.safetensors"))
+    weights = api.hf_hub_download("demo/student", "model.safetensors", cache_dir=tmp_path / "cache")
+    assert report["models"]["student"]["revision"] == f"sha256:{sha256_of(Path(weights))}"
     assert [line for line in report["training"]["log"] if line["teacher_cosine"] is not None]
     assert report["models"]["student"]["architecture"]["kept_layers"] == [0, 3]
     card = (tmp_path / "out" / "README.md").read_text()
@@ -123,17 +131,29 @@ def test_training_ends_in_one_commit_of_model_card_and_report(
 def test_the_trainers_own_pushes_carry_our_card_and_no_training_arguments(
     hub: LocalHub, tmp_path: Path, tiny_teacher_folder: Path
 ) -> None:
+    api = HfApi(endpoint=hub.endpoint, token="hf_demo")
+    api.create_repo("demo/student")
+    api.upload_file(path_or_fileobj=b"{}", path_in_repo="report.json", repo_id="demo/student")
     done = run_script(hub, tmp_path, tiny_teacher_folder, strategy="every_save")
     assert done.returncode == 0, done.stderr
-    api = HfApi(endpoint=hub.endpoint, token="hf_demo")
     titles = [commit.title for commit in api.list_repo_commits("demo/student")]
     assert sum(title.startswith("Training in progress") for title in titles) == 2
-    for commit in api.list_repo_commits("demo/student"):
+    for commit in api.list_repo_commits("demo/student")[:-1]:
         files = api.list_repo_files("demo/student", revision=commit.commit_id)
         assert not [name for name in files if "training_args" in name or "checkpoint" in name]
+        assert "report.json" in files  # what was published stays until the final push
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["training"]["texts"] == 200  # seen
     card = Path(api.hf_hub_download("demo/student", "README.md", cache_dir=tmp_path / "cache")).read_text()
     assert card == (tmp_path / "out" / "README.md").read_text()
     assert "generated_from_trainer" not in card
+
+
+def test_no_checkpoint_passes_by_the_gates(hub: LocalHub, tmp_path: Path, tiny_teacher_folder: Path) -> None:
+    gate = "teacher_cosine >= 2"
+    done = run_script(hub, tmp_path, tiny_teacher_folder, strategy="every_save", gates=(gate,))
+    assert "Checkpoints are not pushed, because the final push has to meet gates" in done.stderr
+    assert "does not meet 1 of 1 gates" in done.stderr
+    assert HfApi(endpoint=hub.endpoint, token="hf_demo").list_repo_files("demo/student") == [".gitattributes"]
 
 
 @pytest.mark.parametrize(

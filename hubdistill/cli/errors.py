@@ -1,4 +1,7 @@
-"""From exceptions to what a person reads, and to exit codes: 2 asked wrongly, 1 failed, 130 interrupted."""
+"""From exceptions to what a person reads, and to exit codes.
+
+2: the call or the recipe makes no sense; 1: it cannot be done; 130: interrupted.
+"""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def _ask(
             raise PublishError(f"'{repo_id}' names no namespace; give namespace/name")
         repo_id = f"{user}/{repo_id}"
     if account:
-        _check_role(account, repo_id)
+        _check_role(account, repo_id, create_pr=create_pr)
     is_private = _visibility(api, repo_id)
     if is_private is None:
         _check_may_create(repo_id, user, namespaces)
@@ -207,24 +207,30 @@ def _namespaces(account: Mapping[str, Any]) -> tuple[str, ...]:
     return (str(account["name"]), *map(str, orgs))
 
 
-def _check_role(account: Mapping[str, Any], repo_id: str) -> None:
+def _check_role(account: Mapping[str, Any], repo_id: str, *, create_pr: bool) -> None:
     """Refuse tokens that may only read, or that are for something else."""
     token = (account.get("auth") or {}).get("accessToken") or {}
     if token.get("role") == "read":
         raise NotYourRepositoryError(f"this token of '{account['name']}' has the role 'read'; {NO_TOKEN}")
-    scopes = (token.get("fineGrained") or {}).get("scoped")
+    granted = token.get("fineGrained") or {}
+    scopes = granted.get("scoped")
     if token.get("role") == "fineGrained" and scopes is not None:
+        enough = {"repo.write", "discussion.write"} if create_pr else {"repo.write"}
+        if enough.intersection(granted.get("global") or ()):
+            return
         writable = {
             str((scope.get("entity") or {}).get("name"))
             for scope in scopes
-            if "repo.write" in (scope.get("permissions") or ())
+            if enough.intersection(scope.get("permissions") or ())
         }
         if not writable & {repo_id, repo_id.partition("/")[0]}:
             may = f"only to {', '.join(sorted(writable))}" if writable else "to no repository"
+            permission = "Write access to contents/settings of repos"
+            if create_pr:
+                permission = "Interact with discussions / Open pull requests"
             raise NotYourRepositoryError(
                 f"this fine-grained token of '{account['name']}' may write {may}, not to {repo_id}; give it "
-                "the permission 'Write access to contents/settings of repos' there "
-                "(https://huggingface.co/settings/tokens)"
+                f"the permission '{permission}' there (https://huggingface.co/settings/tokens)"
             )
 
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from huggingface_hub import HfApi
 
+from hubdistill.card.foreign import is_ours
 from hubdistill.card.keep import kept_sections
+from hubdistill.card.metadata import read_metadata
 from hubdistill.card.stamp import body_lines, read_stamp, stamp_of, words
 from hubdistill.errors import CardError
 from hubdistill.hub.files import CARD
@@ -40,7 +42,8 @@ def compare_cards(api: HfApi, repo_id: str, head: str, *, on_hub: str, ours: str
 
     A kept section that differs is the folder's where the Hub's was not edited since the last push, the Hub's
     where an earlier card had the folder's words, and a conflict otherwise. Outside of the kept sections,
-    whatever was added or taken away on the Hub is lost unless the folder's card has it so as well.
+    whatever was added or taken away on the Hub is lost unless the folder's card has it so as well. Of a card
+    that hubdistill did not write all is lost, unless it is metadata alone that the folder's card has as well.
 
     Args:
         head: the commit that the push goes on top of.
@@ -67,6 +70,8 @@ def compare_cards(api: HfApi, repo_id: str, head: str, *, on_hub: str, ours: str
     for name in apart:
         if name in conflicts and name not in newer:
             lost += _difference(apart[name], mine[name], f"kept section '{name}' on the Hub", "in the folder")
+    if pushed is None and not is_ours(on_hub):
+        lost += _foreign(on_hub, ours)
     if edited and pushed is not None:
         base = next((card for card in earlier if stamp_of(card).body == pushed.body), None)
         lost += _lost(base, on_hub, ours)
@@ -78,7 +83,7 @@ def explain(lost: Sequence[str]) -> str:
     more = [f"... and {len(lost) - _SHOWN} more lines"] if len(lost) > _SHOWN else []
     shown = "\n".join(f"  {line}" for line in [*lost[:_SHOWN], *more])
     return (
-        f"the card on the Hub was edited there, and this push would undo it:\n{shown}\n"
+        f"the card on the Hub was written or edited there, and this push would undo it:\n{shown}\n"
         "Move such words into a kept section on the Hub, or into the recipe's `card:`, and push again; "
         "--force puts the folder's card in their place"
     )
@@ -96,6 +101,17 @@ def _lost(base: str | None, on_hub: str, ours: str) -> list[str]:
         if (line[0] == "+" and line[1:] not in folder) or (line[0] == "-" and line[1:] in folder)
     ]
     return edits if undone else []
+
+
+def _foreign(on_hub: str, ours: str) -> list[str]:
+    """What a card of somebody else says, if more than metadata that ours has as well."""
+    try:
+        (theirs, text), (mine, _) = read_metadata(on_hub), read_metadata(ours)
+        replaced = bool(text.strip() or theirs.keys() - mine.keys())
+    except CardError:
+        replaced = True
+    hub, folder = body_lines(on_hub), body_lines(ours)
+    return _difference(hub, folder, "the card on the Hub", "the card of the folder") if replaced else []
 
 
 def _difference(before: Sequence[str], after: Sequence[str], one: str, other: str) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from huggingface_hub import HfApi
 
+from hubdistill.card.foreign import refuse_other_weights
 from hubdistill.errors import PublishError
 from hubdistill.hub.access import Preflight, client, preflight, secret
 from hubdistill.hub.card_on_hub import address_card, refuse_invalid_card, validate_on_hub
@@ -22,7 +23,9 @@ from hubdistill.hub.outcome import PushOutcome
 from hubdistill.hub.plan import differences, read_tree
 from hubdistill.hub.references import put_tag
 from hubdistill.hub.retry import Progress, patiently
+from hubdistill.model_files import weights_digest
 from hubdistill.report import FILE_NAME, DistillationReport, load_report, parse_report
+from hubdistill.results import student_model
 
 
 def push(
@@ -89,7 +92,7 @@ def push(
             load or gives other vectors; nothing was committed unless the message says so.
         LeakError: a secret or a private path would have been published.
         GateError: a gate is not met, or cannot be judged.
-        ReportError: report.json cannot be read.
+        ReportError: report.json cannot be read, or is of other weights than the folder's.
         CardError: the card's metadata is not valid, or the push would undo what was edited on the Hub.
         NoTokenError: no token, or one that the Hub does not know.
         NotYourRepositoryError: the token may not write there.
@@ -113,6 +116,9 @@ def push(
     local = read_files(selection, message=said, known=(secret(api),))
     if CARD in local:
         refuse_invalid_card(local[CARD])
+    report = _report(folder, local, gated=bool(conditions))
+    if report:
+        _refuse_other_weights(report, local, folder)
     wish = Wish(
         selection=selection,
         local=local,
@@ -123,7 +129,7 @@ def push(
         tag=tag,
         include=include,
         exclude=exclude,
-        report=_report(folder, local, gated=bool(conditions)),
+        report=report,
         gates=conditions,
         load_back=load_back,
         force=force,
@@ -181,6 +187,17 @@ def _report(folder: Path, local: Mapping[str, LocalFile], *, gated: bool) -> Dis
         assert isinstance(content, bytes)
         return parse_report(content, name=str(folder / FILE_NAME))
     return load_report(folder) if gated else None
+
+
+def _refuse_other_weights(report: DistillationReport, local: Mapping[str, LocalFile], folder: Path) -> None:
+    """Insist that a report is of the weights beside it; one of a model on the Hub names none."""
+    weights = sorted((path for path in local if path.endswith(".safetensors")), key=PurePosixPath)
+    recorded = student_model(report).revision
+    if not weights or not recorded.startswith("sha256:"):
+        return
+    # These hashes are known already; the folder's own may count more, such as a second format.
+    if recorded != weights_digest([local[path].sha256 for path in weights]):
+        refuse_other_weights(report, folder)
 
 
 def _read_back(api: HfApi, place: Preflight, prepared: Prepared, commit: Commit, tell: Progress) -> None:

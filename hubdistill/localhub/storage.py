@@ -74,6 +74,10 @@ class RepoId:
         return self.kind.removesuffix("s")
 
 
+_STAGING = ".hubdistill-"
+"""Begins the names of repositories that are being made or deleted."""
+
+
 class Storage:
     """All that a local Hub keeps, on disk under one folder.
 
@@ -90,7 +94,7 @@ class Storage:
     def _tidy(self) -> None:
         """Remove what a killed server left: repositories half made or half deleted, uploads, locks."""
         for kind in KINDS.values():
-            for leftover in self.folder.glob(f"{kind}/.*"):
+            for leftover in self.folder.glob(f"{kind}/{_STAGING}*"):
                 shutil.rmtree(leftover)
         for repo in self.all():
             path = self.path(repo)
@@ -187,7 +191,7 @@ class Storage:
 
     @contextlib.contextmanager
     def _staging(self, kind: str) -> Iterator[Path]:
-        staging = self.folder / kind / f".{secrets.token_hex(8)}"
+        staging = self.folder / kind / f"{_STAGING}{secrets.token_hex(8)}"
         staging.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield staging

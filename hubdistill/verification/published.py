@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, Revisio
 from hubdistill import recipe
 from hubdistill.errors import TeacherError
 from hubdistill.evaluation import Candidate
-from hubdistill.model_files import folder_digests, sha256_of
+from hubdistill.model_files import folder_digests, sha256_of, weights_digest
 from hubdistill.models import Located, locate
 from hubdistill.numbers import listed
 from hubdistill.report import DistillationReport, EvaluationPlan, Model
@@ -303,14 +302,7 @@ def _digests(folder: Path) -> Iterator[str]:
     """Of all weights, as a report has it; then of those that are loaded, for a folder may hold others."""
     yield folder_digests(folder)[0]
     if loaded := [file for part in _module_folders(folder) for file in _loaded_weights(part)]:
-        yield _digest(sorted(set(loaded)))
-
-
-def _digest(files: Sequence[Path]) -> str:
-    """Of weights, as `folder_digests` has it of all in a folder."""
-    sums = [sha256_of(file) for file in files]
-    whole = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
-    return f"sha256:{whole}"
+        yield weights_digest([sha256_of(file) for file in sorted(set(loaded))])
 
 
 def _module_folders(folder: Path) -> list[Path]:

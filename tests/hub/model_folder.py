@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import zlib
@@ -12,8 +13,8 @@ from basic_report import basic_report
 
 from hubdistill import hub
 from hubdistill.hub import PushOutcome
+from hubdistill.report import DistillationReport
 
-REPORT = basic_report()
 WRITE, READ, STRANGER = "hf_demo", "hf_demo_reads", "hf_stranger"
 CARD = """---
 license: apache-2.0
@@ -44,6 +45,17 @@ def safetensors(metadata: dict[str, str] | None = None, fill: int = 0) -> bytes:
     return struct.pack("<Q", len(text)) + text + bytes([fill]) * 16
 
 
+def report_of(weights: bytes) -> DistillationReport:
+    """The sample report, of a student with these weights."""
+    report = basic_report()
+    revision = f"sha256:{hashlib.sha256(weights).hexdigest()}"
+    student = report.models[report.student].model_copy(update={"revision": revision})
+    return report.model_copy(update={"models": {**report.models, report.student: student}})
+
+
+REPORT = report_of(safetensors())
+
+
 def png(*chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG of one grey pixel, with further chunks before its data."""
     pixel = (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
@@ -72,7 +84,7 @@ def write_model(folder: Path, *, fill: int = 0) -> Path:
         "model.safetensors": safetensors(fill=fill),
         "1_Pooling/config.json": json.dumps({"pooling_mode": "mean"}),
         "README.md": CARD,
-        "report.json": REPORT.model_dump_json(),
+        "report.json": report_of(safetensors(fill=fill)).model_dump_json(),
         "recipe.yaml": "name: demo\nteacher:\n  model: demo/teacher\n",
         "figures/quality.png": png((b"tEXt", b"Software\0Matplotlib version 3.11")),
     }

@@ -99,6 +99,29 @@ def test_an_author_may_change_his_own_words_as_often_as_he_likes(
 
 
 @pytest.mark.parametrize(
+    ("there", "stops"),
+    [
+        ("---\nlicense: mit\n---\n# By hand\n", True),
+        ("---\nlicense: mit\nextra_gated_prompt: Who are you?\n---\n", True),
+        ("---\nlicense: mit\n---\n", False),
+    ],
+    ids=["words", "a gate", "as the Hub makes it"],
+)
+def test_card_of_somebody_else_stops_the_first_push(
+    send: Send, on_hub: Callable[[], str], hub: LocalHub, repo_id: str, there: str, stops: bool
+) -> None:
+    api = HfApi(endpoint=hub.endpoint, token=WRITE)
+    api.create_repo(repo_id)
+    api.upload_file(path_or_fileobj=there.encode(), path_in_repo="README.md", repo_id=repo_id)
+    if stops:
+        with pytest.raises(CardError, match="would undo it"):
+            send()
+        assert on_hub() == there
+    send(force=stops)
+    assert "by hand" not in on_hub().lower()
+
+
+@pytest.mark.parametrize(
     ("old", "new", "shown"),
     [
         ("## Limitations\n", "## Limitations\n\nNot for tax law.\n", "+Not for tax law."),

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import httpx2
 import huggingface_hub
@@ -140,7 +141,7 @@ def whoami(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, object], int]
     return answer
 
 
-def fine_grained(entity: str, permission: str) -> dict[str, object]:
+def fine_grained(entity: str, permission: str) -> dict[str, Any]:
     scope = {"entity": {"type": "user", "name": entity}, "permissions": [permission]}
     token = {"role": "fineGrained", "fineGrained": {"scoped": [scope]}}
     return {"name": "demo", "orgs": [], "auth": {"accessToken": token}}
@@ -164,6 +165,17 @@ def test_fine_grained_token_for_elsewhere(
 ) -> None:
     whoami(fine_grained(entity, permission))
     with pytest.raises(NotYourRepositoryError, match=f"may write {may}, not to demo/new"):
+        preflight("demo/new", token="hf_x", endpoint="http://hub")
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_fine_grained_token_that_may_propose(whoami: Callable[..., None], everywhere: bool) -> None:
+    account = fine_grained("demo", "repo.content.read" if everywhere else "discussion.write")
+    if everywhere:
+        account["auth"]["accessToken"]["fineGrained"]["global"] = ["discussion.write"]
+    whoami(account)
+    assert preflight("demo/new", token="hf_x", endpoint="http://hub", create_pr=True).repo_id == "demo/new"
+    with pytest.raises(NotYourRepositoryError, match="may write to no repository"):
         preflight("demo/new", token="hf_x", endpoint="http://hub")
 
 

@@ -13,10 +13,11 @@ import pytest
 from hub.model_folder import CARD, STRANGER, WRITE, png, push, safetensors, write_model
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 
-from hubdistill.errors import CardError, PublishError, StaleParentError
+from hubdistill.errors import CardError, PublishError, ReportError, StaleParentError
 from hubdistill.hub import PushOutcome
 from hubdistill.hub.outcome import size
 from hubdistill.localhub.server import LocalHub
+from hubdistill.model_files import folder_digests
 
 # The client's own LFS upload uses a deprecated argument of its HTTP library.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -89,6 +90,7 @@ def test_nothing_changed_makes_no_commit(send: Push, api: HfApi, repo_id: str) -
 def test_one_changed_file_is_the_only_one_in_the_commit(
     send: Push, api: HfApi, repo_id: str, model: Path
 ) -> None:
+    (model / "report.json").unlink()
     send()
     (model / "model.safetensors").write_bytes(safetensors(fill=1))
     outcome = send(commit_message="Better weights\n\nTrained longer.", commit_description="By hand.")
@@ -503,3 +505,18 @@ def test_deleting_what_is_gone_already_is_not_asked_for(
     api.create_commit(repo_id, [CommitOperationDelete("vocab.txt")], commit_message="Delete")
     (model / "vocab.txt").unlink()
     assert send().commit is None
+
+
+def test_report_of_other_weights_is_refused(hub: LocalHub, model: Path, repo_id: str) -> None:
+    (model / "model.safetensors").write_bytes(safetensors(fill=1))
+    with pytest.raises(ReportError, match=r"of other weights.*hubdistill evaluate"):
+        push(model, repo_id, token=WRITE, endpoint=hub.endpoint)
+    assert not HfApi(endpoint=hub.endpoint, token=WRITE).repo_exists(repo_id)
+    assert push(model, repo_id, token=WRITE, endpoint=hub.endpoint, include=["README.md"]).commit
+
+
+def test_checkpoints_beside_a_model_are_none_of_its_weights(hub: LocalHub, model: Path, repo_id: str) -> None:
+    before = folder_digests(model)
+    write_model(model / "checkpoint-10", fill=1)
+    assert folder_digests(model) == before
+    assert push(model, repo_id, token=WRITE, endpoint=hub.endpoint).commit

@@ -83,11 +83,13 @@ def test_leftovers_of_a_killed_server_are_swept(tmp_path: Path) -> None:
     (repository / "refs" / "heads" / "main.lock").touch()
     (repository / "lfs" / "tmp").mkdir(parents=True)
     (repository / "lfs" / "tmp" / "half").write_bytes(b"x")
-    (tmp_path / "models" / ".halfmade").mkdir()
+    (tmp_path / "models" / ".hubdistill-1").mkdir()
+    (tmp_path / "models" / ".git").mkdir()
     with LocalHub(tmp_path) as hub:
         api = HfApi(endpoint=hub.endpoint, token=DEMO_TOKEN)
         api.upload_file(path_or_fileobj=b"x", path_in_repo="a.txt", repo_id="demo/x")
-    assert not (tmp_path / "models" / ".halfmade").exists()
+    assert not (tmp_path / "models" / ".hubdistill-1").exists()
+    assert (tmp_path / "models" / ".git").exists()
     assert not (repository / "lfs" / "tmp").exists()
 
 
