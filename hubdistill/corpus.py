@@ -55,7 +55,7 @@ __all__ = [
     "write_texts",
 ]
 
-FORMAT = 1
+FORMAT = 2
 CHOOSING_TEXTS = 2_000
 """Held-out texts kept for choices while distilling, at most; nothing is measured on them."""
 
@@ -325,7 +325,7 @@ def _write(
         "key": key,
         "revisions": revisions,
         "label_dimension": labels.dimension,
-        "label_digest": _label_digest(settings),
+        "label_digest": _label_digest(settings, base),
         "facts": facts.model_dump(mode="json"),
     }
     atomic.write_text(folder / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
@@ -356,20 +356,31 @@ def _same_revisions(now: list[str | None], then: list[str | None]) -> bool:
 
 def _key(settings: settings_of.Corpus, base: Path, seed: int) -> str:
     """What the corpus depends on, apart from the data sets' revisions."""
-    files = [
-        [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns]
-        for source in settings.sources
-        if source.files
-        for path in local_files(source, base)
-    ]
+    files = [state for source in settings.sources for state in _file_states(source, base)]
     parts = [FORMAT, settings.model_dump(mode="json"), files, seed]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _label_digest(settings: settings_of.Corpus) -> str:
-    """Names the origin of the label vectors, so that caches never mix vectors of different origin."""
+def _file_states(source: CorpusSource, base: Path) -> list[list[str | int]]:
+    """Path, size and time of a source's local files, which tell whether they were written anew."""
+    if not source.files:
+        return []
+    states = ((path, path.stat()) for path in local_files(source, base))
+    return [[str(path.resolve()), state.st_size, state.st_mtime_ns] for path, state in states]
+
+
+def _label_digest(settings: settings_of.Corpus, base: Path) -> str:
+    """Names the origin of the label vectors, so that caches never mix vectors of different origin.
+
+    Args:
+        settings: with the data sets' revisions.
+    """
     fields = {"dataset", "config", "split", "revision", "files", "label"}
-    origins = [source.model_dump(mode="json", include=fields) for source in settings.sources if source.label]
+    origins = [
+        [source.model_dump(mode="json", include=fields), *_file_states(source, base)]
+        for source in settings.sources
+        if source.label
+    ]
     return hashlib.sha256(json.dumps(origins, sort_keys=True).encode()).hexdigest()
 
 

@@ -20,7 +20,7 @@ from hubdistill.errors import CardError, StudentError
 from hubdistill.static_training import train_hidden_layer
 from hubdistill.students import dimensions, other_model
 from hubdistill.students.copying import copy_model
-from hubdistill.students.dimensions import ProjectedRows, Vectors
+from hubdistill.students.dimensions import ProjectedRows, UnitRows, Vectors, unit_rows
 from hubdistill.students.layer_refit import REFIT_TEXTS, can_refit, refit_layers
 from hubdistill.students.layer_search import SEARCH_TEXTS, search_layers
 from hubdistill.students.layers import count_layers, reduce_layers, select_layers
@@ -28,7 +28,7 @@ from hubdistill.students.static import build_static_student
 from hubdistill.students.vocabulary import choose_tokens, measure_coverage, trim_vocabulary
 from hubdistill.teacher import Teacher, processes
 from hubdistill.text_table import TextTable
-from hubdistill.trainer import last_checkpoint
+from hubdistill.trainer import last_checkpoint, spent_seconds
 from hubdistill.training import train
 
 
@@ -69,7 +69,7 @@ class Distiller:
         texts = self.corpus.train.head(student.texts or len(self.corpus.train))
         # The teacher's pass, if it is still to be made, has seconds of its own.
         vectors = self.vectors(texts.head(vectors_needed(student, len(texts))))
-        started = time.perf_counter()
+        started = time.perf_counter() - spent_seconds(work)
         match student:
             case recipe.LayerStudent():
                 made = self._reduce(index, student, texts, vectors, work)
@@ -90,7 +90,8 @@ class Distiller:
         model = reduce_layers(teacher.model, layers)
         if student.refit and last_checkpoint(work) is None:
             refit_layers(model, teacher.model, layers, texts.texts(0, REFIT_TEXTS), prompt=teacher.prompt)
-        model, vocabulary = self._with_vocabulary(model, student, texts)
+        # A teacher in bfloat16 takes less memory; steps of training would be lost in it.
+        model, vocabulary = self._with_vocabulary(model.float(), student, texts)
         held_out = self._held_out_vectors
         projection = None
         if student.dimensions:
@@ -157,7 +158,7 @@ class Distiller:
             and student.select == "search"
         )
         texts = self.corpus.train.head(max(SEARCH_TEXTS, 2 * (model.get_embedding_dimension() or 0)))
-        vectors = self.vectors(texts)[:].astype(np.float32)
+        vectors = unit_rows(self.vectors(texts)[:].astype(np.float32))
         return search_layers(model, smallest, texts, vectors, prompt=self.teacher.prompt)
 
     def _solve(
@@ -169,6 +170,8 @@ class Distiller:
             projection = dimensions.fit_projection(vectors, student.dimensions)
             vectors = ProjectedRows(vectors, projection, unit=True)
             held_out = projection(held_out)
+        elif not isinstance(self.teacher.model[-1], Normalize):
+            vectors, held_out = UnitRows(vectors), unit_rows(held_out)
         model, facts = build_static_student(
             self.teacher.model,
             texts,
@@ -288,9 +291,10 @@ def load_start(family: recipe.Recipe, teacher: Teacher, index: int, student: rec
     Raises:
         StudentError: as `other_model.load_start`.
     """
-    return other_model.load_start(
-        student, base=family.folder, device=str(teacher.model.device), field=f"students[{index}]"
-    )
+    field = f"students[{index}]"
+    start = other_model.load_start(student, base=family.folder, device=str(teacher.model.device), field=field)
+    _refuse_cut(start, field)
+    return start
 
 
 def vectors_needed(student: recipe.AnyStudent, available: int) -> int:
@@ -308,6 +312,7 @@ def check_student(family: recipe.Recipe, teacher: Teacher, index: int, student: 
         StudentError: it cannot; the message names the field that mends it.
     """
     field = f"students[{index}]"
+    _refuse_cut(teacher, "teacher")
     width = teacher.model.get_embedding_dimension() or 0
     if isinstance(student, recipe.LayerStudent):
         select_layers(
@@ -346,6 +351,16 @@ def check_student(family: recipe.Recipe, teacher: Teacher, index: int, student: 
                 f"student '{student.name}' trains {place}, prefixes of the teacher's dimensions, but keeps "
                 f"its own; set {field}.teacher_space: true, or {field}.training.matryoshka: []"
             )
+
+
+def _refuse_cut(model: Teacher, field: str) -> None:
+    """Students learn from what a model's modules give, and `encode` cuts that afterwards."""
+    if model.model.truncate_dim is not None:
+        raise StudentError(
+            f"{model.name} cuts its vectors to {model.model.truncate_dim} dimensions; save it with "
+            f"`truncate_dim` null in config_sentence_transformers.json, name that in {field}.model, and give "
+            "students fewer `dimensions`"
+        )
 
 
 def check_start(family: recipe.Recipe, teacher: Teacher, start: Teacher, name: str) -> None:

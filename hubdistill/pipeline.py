@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from hubdistill.text_table import TextTable
 
 MADE = "distilled.json"
-TEACHER_PASS = "teacher_pass.json"
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ class Run:
             self.recipe,
             self.teacher.model,
             starts=starts,
-            cached_bytes=sum(file.stat().st_size for file in self._cache_folder.glob("*.vectors")),
+            cached_bytes=sum(file.stat().st_size for file in self._cache_folder.glob("*/*.vectors")),
             made=[name for name in self._names() if self._find(name)],
         )
         refuse_full(self.folder, needed, TrainingError, otherwise=", take fewer texts, or set `output`")
@@ -212,15 +211,16 @@ class Run:
         Of several processes only the first measures; the others get an empty answer.
 
         Raises:
-            TrainingError: a student is not there yet.
+            TrainingError: a student is not there yet, or was made by other settings.
         """
+        held_out = self._held_out()  # by all processes, as they wait for one another to read the corpus
         if not processes().is_main_process:
             return {}
         return write_reports(
             self.teacher,
-            [self._subject(name) for name in self._names()],
+            [self._subject(index, student) for index, student in enumerate(self.recipe.students)],
             self.recipe.evaluation,
-            held_out=self._held_out(),
+            held_out=held_out,
             base=self.recipe.folder,
             seed=self.recipe.seed,
             work=self.folder / "work",
@@ -304,18 +304,24 @@ class Run:
         cache = EmbeddingCache.open(self._cache_folder, self.teacher.cache_key(self.corpus.labels))
         complete = not len(cache.missing(texts.hashes))
         started = time.perf_counter()
-        vectors = embed(self.teacher, texts, self._cache_folder, labels=self.corpus.labels)
-        if not complete and processes().is_main_process:
-            seconds = (self._teacher_seconds() or 0.0) + time.perf_counter() - started
-            atomic.write_text(self._cache_folder / TEACHER_PASS, json.dumps({"seconds": seconds}))
-        return vectors
+        try:
+            return embed(self.teacher, texts, self._cache_folder, labels=self.corpus.labels)
+        finally:
+            # Also after Ctrl-C, as what was computed is kept.
+            if not complete and processes().is_main_process:
+                seconds = (self._teacher_seconds() or 0.0) + time.perf_counter() - started
+                atomic.write_text(self._teacher_pass, json.dumps({"seconds": seconds}))
 
     def _teacher_seconds(self) -> float | None:
         """Seconds of all passes of the teacher so far; None when there was none."""
-        record = self._cache_folder / TEACHER_PASS
-        if not record.exists():
+        if not self._teacher_pass.exists():
             return None
-        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"])
+        return float(json.loads(self._teacher_pass.read_text(encoding="utf-8"))["seconds"])
+
+    @property
+    def _teacher_pass(self) -> Path:
+        """Where the seconds of this teacher's passes are added up."""
+        return self._cache_folder / f"{self.teacher.cache_key(self.corpus.labels).digest}.json"
 
     @cached_property
     def _train_vectors(self) -> CachedRows:
@@ -398,6 +404,7 @@ class Run:
                 self.recipe.teacher.model_dump(mode="json"),
             ],
             "corpus": self.corpus.facts.sha256,
+            "labels": self.corpus.labels and self.corpus.labels.digest,
             "student": student.model_dump(mode="json"),
             "samples": self.recipe.card.samples,
             "seed": self.recipe.seed,
@@ -408,12 +415,13 @@ class Run:
             parts["training"] = self.recipe.training_of(student).model_dump(mode="json")
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def _subject(self, name: str) -> Subject:
+    def _subject(self, index: int, student: AnyStudent) -> Subject:
+        name = student.name
         made = self._find(name)
-        if made is None:
-            raise TrainingError(
-                f"there is no student '{name}' yet; run `hubdistill distill` with this recipe"
-            )
+        if made is None or made.fingerprint != self._fingerprint(index, student):
+            # Its training texts may be held out by now, and the report would tell of another recipe.
+            state = "was made by another recipe, corpus or teacher" if made else "is not there yet"
+            raise TrainingError(f"student '{name}' {state}; run `hubdistill distill` with this recipe")
         start = made.training.start
         folder = self.student_folder(name)
         return Subject(

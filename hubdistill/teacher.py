@@ -6,6 +6,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def processes() -> PartialState:
     """The processes of this run: one, unless `accelerate launch` or `torchrun` started several."""
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     # Without an accelerator, accelerate must be told that several processes on CPUs are meant.
-    return PartialState(cpu=several and not torch.accelerator.is_available())
+    cpu = several and not torch.accelerator.is_available()
+    # One process reads the corpus while the others wait, which may take longer than torch's ten minutes.
+    return PartialState(cpu=cpu, timeout=timedelta(days=1)) if several else PartialState()
 
 
 def load_teacher(

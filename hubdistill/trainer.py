@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from sentence_transformers.sentence_transformer.data_collator import SentenceTra
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from hubdistill import recipe, report
+from hubdistill import atomic, recipe, report
 from hubdistill.errors import RecipeError
 from hubdistill.progress import track
 from hubdistill.samplers import LengthBucketSampler
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 MONITORED_TEXTS = 1_000
 """Held-out texts on which a student is compared with its teacher during training."""
+
+_SPENT = "seconds.json"
 
 PRIVATE_ARGUMENTS = frozenset({"output_dir", "logging_dir", "run_name", "hub_token", "push_to_hub_token"})
 """Training arguments that hold paths or secrets and never reach a report."""
@@ -120,6 +124,31 @@ class ProgressBar(TrainerCallback):
         self.bar.__exit__(None, None, None)
 
 
+class SpentSeconds(TrainerCallback):
+    """Adds up what training took until each checkpoint, over all runs that went on from one.
+
+    Args:
+        folder: of the checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.started = time.perf_counter() - spent_seconds(self.folder)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            seconds = time.perf_counter() - self.started
+            atomic.write_text(self.folder / _SPENT, json.dumps({"seconds": seconds}))
+
+
+def spent_seconds(folder: Path) -> float:
+    """Seconds of training that the last checkpoint in a folder stands for; 0 where there is none."""
+    record = folder / _SPENT
+    return float(json.loads(record.read_text(encoding="utf-8"))["seconds"]) if record.exists() else 0.0
+
+
 def run_trainer(
     student: SentenceTransformer,
     arguments: SentenceTransformerTrainingArguments,
@@ -138,7 +167,7 @@ def run_trainer(
         loss=loss,
         evaluator=evaluator,
         data_collator=collator,
-        callbacks=[ProgressBar("Training")],
+        callbacks=[ProgressBar("Training"), SpentSeconds(folder)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))

@@ -389,6 +389,21 @@ def test_labels_that_do_not_fit_are_refused(
         read(CorpusSource(files=("a.parquet",), label="label"))
 
 
+def test_label_vectors_that_were_written_anew_are_others(
+    read: Callable[..., corpus_module.Corpus], tmp_path: Path
+) -> None:
+    source = CorpusSource(files=("a.parquet",), label="label")
+    digests = []
+    for value in (1.0, 1.0, 2.0):
+        if not digests or value == 2.0:
+            write_labelled(tmp_path / "a.parquet", [[value, 0.0]] * 50)
+        labels = read(source).labels
+        assert labels is not None
+        assert labels.vectors[0, 0] == value
+        digests.append(labels.digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_label_goes_with_one_text_column(read: Callable[..., corpus_module.Corpus]) -> None:
     with pytest.raises(RecipeError, match=r"corpus\.sources\.0: `label` goes with a single text column"):
         read(CorpusSource(files=("a.parquet",), label="label", columns=("a", "b")))

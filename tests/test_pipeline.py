@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,8 @@ def test_training_that_was_killed_goes_on_from_its_checkpoint(
             run_of(data, tmp_path).distill()
     (record,) = (tmp_path / "runs/family/work/tiny-2").glob("*/layers.json")
     chosen = json.loads(record.read_text())
+    spent = 1000.0
+    (record.parent / "seconds.json").write_text(json.dumps({"seconds": spent}))
     # The checkpoint holds these layers: nothing is chosen anew.
     monkeypatch.setattr(distilling, "search_layers", lambda *_, **__: [(0, 1, 2, 3), (0, 1, 2), (9, 9)])
     seen: list[str | None] = []
@@ -160,7 +163,49 @@ def test_training_that_was_killed_goes_on_from_its_checkpoint(
     (student,) = run_of(data, tmp_path).distill()
     assert seen[0] is not None
     assert not student.reused
+    assert student.seconds > spent  # of both runs
     assert json.loads((tmp_path / "runs/family/work/tiny-2/distilled.json").read_text())["layers"] == chosen
+
+
+def test_a_student_of_other_settings_is_not_measured(data: dict[str, Any], tmp_path: Path) -> None:
+    data["students"] = [{"name": "tiny-2", "layers": [0, 3]}]
+    run_of(data, tmp_path).distill()
+    data["corpus"]["held_out"] = 0.4  # texts that the student was trained on would be measured on
+    with pytest.raises(TrainingError, match=r"'tiny-2' was made by another recipe.*hubdistill distill"):
+        run_of(data, tmp_path).evaluate()
+
+
+def test_seconds_of_an_interrupted_teacher_pass_count(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hubdistill.pipeline.embed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_of(data, tmp_path).embed()
+    again = run_of(data, tmp_path)
+    again.embed()
+    first = again._teacher_seconds()
+    assert first is not None
+    assert first > 0.2
+    data["teacher"]["prompt"] = "query: "
+    other = run_of(data, tmp_path)
+    assert other._teacher_seconds() is None  # vectors with a prompt are others
+
+
+def test_vectors_that_are_there_need_no_room(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data["corpus"]["texts"] = 400
+    run = run_of(data, tmp_path)
+    run.embed()
+    needed: list[dict[str, int]] = []
+    monkeypatch.setattr("hubdistill.pipeline.refuse_full", lambda _, parts, *__, **___: needed.append(parts))
+    run.preflight(push=False)
+    assert needed[0]["the teacher's vectors of 400 texts"] < 400 * 32 * 2 / 2
 
 
 def test_too_many_layers_are_told_before_the_teacher_pass(data: dict[str, Any], tmp_path: Path) -> None:
@@ -205,17 +250,18 @@ def test_samples_leave_out_texts_with_private_paths(data: dict[str, Any], tmp_pa
 def test_several_processes_share_a_run(data: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(data))
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*launch, "-m", "hubdistill", "run", "recipe.yaml"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("where") == 1  # one table, not two
+    for command in ("run", "evaluate"):
+        done = subprocess.run(
+            [*launch, "-m", "hubdistill", command, "recipe.yaml"],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("where") <= 1  # one table, not two
     facts = load_report(tmp_path / "runs/family/students/tiny-2").training
     assert facts is not None
     assert facts.best_step is not None

@@ -240,6 +240,31 @@ def test_what_a_teacher_cannot_give_is_told_first(
     assert not (tmp_path / "runs/family/corpus").exists()
 
 
+@pytest.mark.parametrize("field", ["teacher", "students[0]"])
+def test_vectors_that_are_cut_are_told_first(
+    field: str, data: dict[str, Any], tmp_path: Path, tiny_teacher_folder: Path
+) -> None:
+    data = only(data, "translated" if field == "students[0]" else "trimmed")
+    given = tmp_path / "other" if field == "students[0]" else tiny_teacher_folder
+    model = SentenceTransformer(str(given), device="cpu", truncate_dim=8)
+    model.save_pretrained(str(tmp_path / "cut"), create_model_card=False)
+    settings = data["students"][0] if field == "students[0]" else data["teacher"]
+    settings["model"] = str(tmp_path / "cut")
+    with pytest.raises(StudentError, match=re.escape("to 8 dimensions")) as caught:
+        run_of(data, tmp_path).preflight(push=False)
+    assert f"{field}.model" in str(caught.value)
+
+
+def test_a_teacher_in_bfloat16_has_students_in_float32(data: dict[str, Any], tmp_path: Path) -> None:
+    data = only(data, "narrow")
+    data["teacher"]["dtype"] = "bfloat16"
+    data["students"][0]["refit"] = False
+    run = run_of(data, tmp_path)
+    run.distill()
+    student = SentenceTransformer(str(run.student_folder("narrow")), device="cpu")
+    assert {parameter.dtype for parameter in student.parameters()} == {torch.float32}
+
+
 def test_two_licences_ask_for_a_decision(data: dict[str, Any], tmp_path: Path) -> None:
     data = only(data, "translated")
     (tmp_path / "other/README.md").write_text("---\nlicense: mit\n---\n")

@@ -104,6 +104,8 @@ def evaluate(
             raise typer.BadParameter("a recipe says itself what is measured; these options go with models")
         job = prepare(Path(sources[0]), device)
         reports = job.evaluate()
+        if not reports:  # of several processes, only the first measures
+            return
         places = {name: str(job.student_folder(name)) for name in reports}
     else:
         if teacher is None:

@@ -44,10 +44,7 @@ class Projection:
     def __call__(self, vectors: np.ndarray, *, unit: bool = True) -> FloatArray:
         """Project vectors, shape (n, dim), and scale them to length 1 if asked; shape (n, dimensions)."""
         projected = np.asarray(np.asarray(vectors, np.float32) @ self.weight.T, np.float32)
-        if not unit:
-            return projected
-        lengths = np.linalg.norm(projected, axis=1, keepdims=True)
-        return np.asarray(projected / np.where(lengths == 0, 1, lengths), np.float32)
+        return unit_rows(projected) if unit else projected
 
     @property
     def fact(self) -> report.Projection:
@@ -70,6 +67,26 @@ class ProjectedRows:
 
     def __getitem__(self, rows: Any, /) -> np.ndarray:
         return self.projection(self.vectors[rows], unit=self.unit)
+
+
+@dataclass(frozen=True, eq=False)
+class UnitRows:
+    """Vectors scaled to length 1 as they are read."""
+
+    vectors: Vectors
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray:
+        return unit_rows(self.vectors[rows])
+
+
+def unit_rows(vectors: np.ndarray) -> FloatArray:
+    """Vectors scaled to length 1, zeros left as they are; shape (n, dim)."""
+    vectors = np.asarray(vectors, np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
 
 
 def fit_projection(vectors: Vectors, dimensions: int, *, texts: int = FIT_TEXTS) -> Projection:
