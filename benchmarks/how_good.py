@@ -129,9 +129,10 @@ def layers_part(line: Line) -> list[str]:
         else []
     )
     ratio = line["seconds_ratio"]
+    peer = next(row["student"] for row in line["results"][1:] if not row["student"].startswith("hubdistill"))
     return [
-        f"**{line['layers']} layers kept**, once with the peer's texts and once with the peer's seconds; "
-        f"training takes the peer {ratio:.1f} times as long (ours {line['precision']}, the peer float32). "
+        f"**{line['layers']} layers kept**, against {peer}: once with its texts and once with its seconds; "
+        f"training takes it {ratio:.1f} times as long (ours {line['precision']}, its float32). "
         + "; ".join([figures, *spreads])
         + ("" if spreads else "."),
         table(line["results"], columns),
