@@ -79,9 +79,13 @@ class EvaluationData(Fact):
     n: int
     """Items: texts, pairs or queries."""
     documents: int | None = None
+    own_documents: int | None = None
+    """Queries that are documents as well, and are not to find themselves; None: there are none."""
     sha256: str
     """Of all texts, in order, newline-joined; for a benchmark, of task, data set,
     revision, splits and subsets."""
+    labels_sha256: str | None = None
+    """Of the scores, or of each query's judgements, in order; None: there are none, or nobody recorded it."""
     language: str | None = None
     made_queries: str | None = None
     """How the queries were made from the documents; None when people wrote them."""

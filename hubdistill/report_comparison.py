@@ -216,6 +216,12 @@ def _obstacle(
     one, other = before.data[old.data], after.data[new.data]
     if (one.kind, one.sha256) != (other.kind, other.sha256):
         return f"{measure.data}: other texts ({one.sha256[:12]}, then {other.sha256[:12]})"
+    labels = one.labels_sha256, other.labels_sha256
+    # Agreement of two models asks nobody.
+    if new.against is None and all(labels) and labels[0] != labels[1]:
+        return f"{measure.data}: other scores or judgements of the same texts"
+    if one.own_documents != other.own_documents:
+        return f"{measure.data}: queries that are documents find themselves in one only"
     if one.revision and other.revision and one.revision != other.revision:
         return f"{measure.data}: another revision ({one.revision[:12]}, then {other.revision[:12]})"
     was, is_now = before.metrics[old.metric], after.metrics[new.metric]

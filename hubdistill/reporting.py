@@ -11,7 +11,7 @@ from pathlib import Path
 from hubdistill import __version__, report
 from hubdistill.atomic import write_text
 from hubdistill.citations import card_citations
-from hubdistill.evaluation import Candidate, Evidence, evaluate
+from hubdistill.evaluation import Candidate, evaluate
 from hubdistill.evaluation.architecture import describe_architecture, environment
 from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.quick_start import run_quick_starts
@@ -116,7 +116,7 @@ def write_reports(
             data=evidence.data,
             metrics=evidence.metrics,
             measurements=evidence.measurements,
-            comparisons=_comparisons(evidence, subject.name, teacher.name),
+            comparisons=evidence.comparisons,
             points=evidence.points.get(subject.name),
             lowest_agreement=_publishable(lowest)[: subject.owner.lowest_agreement],
             seconds=evidence.seconds,
@@ -180,11 +180,6 @@ def limitations_heading(card: str) -> str | None:
 def _publishable(texts: Sequence[report.LowAgreement]) -> tuple[report.LowAgreement, ...]:
     """Those that hold nothing that would look like a secret or a private path."""
     return tuple(one for one in texts if not any(find_secrets(one.text)))
-
-
-def _comparisons(evidence: Evidence, student: str, teacher: str) -> tuple[report.Comparison, ...]:
-    """Those with the teacher, of all students, and this student's with its siblings."""
-    return tuple(c for c in evidence.comparisons if teacher == c.against or student in (c.model, c.against))
 
 
 def load_candidate(subject: Subject, prompt: str | None, device: str | None) -> Candidate:

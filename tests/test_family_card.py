@@ -69,6 +69,17 @@ def test_nothing_is_said_of_all_where_one_was_not_compared() -> None:
     assert said not in render_family_card(reports, name="fewer")
 
 
+def test_nothing_is_said_of_all_where_two_were_not_compared_with_each_other() -> None:
+    report = bge_m3_report()
+    pair = {"bge-m3-6-layers", "bge-m3-4-layers"}
+    without = tuple(c for c in report.comparisons if {c.model, c.against} != pair)
+    assert without != report.comparisons
+    reports = [one.model_copy(update={"comparisons": without}) for one in family()]
+    assert "None of the students" not in render_family_card(reports, name="two apart")
+    alt = {figure.name: figure.alt for figure in planned_figures(reports[0])}["quality_speed"]
+    assert "behind" not in alt
+
+
 def test_the_students_that_were_given_the_teachers_prompt_are_named() -> None:
     first = family()[0]
     assert first.plan

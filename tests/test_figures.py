@@ -367,6 +367,23 @@ def test_colours_that_mean_something_stay_as_they_are(drawn: Path) -> None:
     assert {tuple(bytes.fromhex(colour[1:])) for colour in (STUDENT, TEACHER, LOSS)} <= colours
 
 
+@pytest.mark.parametrize("value", [-0.4, 0.0], ids=["negative", "zero"])
+def test_scores_of_zero_and_less_are_in_their_panel(value: float) -> None:
+    from hubdistill.figures.summary import summary
+
+    report = mxbai_report()
+    scored = tuple(
+        m.model_copy(update={"value": value, "interval": None}) for m in report.find("spearman_cosine")
+    )
+    figure = summary(bare(report).model_copy(update={"measurements": scored}))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    left, right = axes.get_xlim()
+    assert left <= value <= 0 < right
+    assert len(axes.texts) >= 2
+    assert all(text.get_window_extent().x1 < axes.bbox.x1 for text in axes.texts)
+
+
 @pytest.mark.parametrize("speed_up", [1, 100], ids=["linear", "logarithmic"])
 def test_numbers_of_the_bars_stay_below_the_title(speed_up: float) -> None:
     from hubdistill.figures.summary import summary

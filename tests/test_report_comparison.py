@@ -180,6 +180,25 @@ def test_other_texts_are_not_compared() -> None:
     assert _one(found, "spearman_cosine").verdict == "within"
 
 
+def test_other_judgements_of_the_same_texts_are_not_compared_but_agreement_is() -> None:
+    report = basic_report()
+    before, after = (_with_data(report, "cranfield", labels_sha256=digit * 64) for digit in "ab")
+    found = compare_reports(before, after)
+    assert _reasons(found, "ndcg_at_10") == {"cranfield: other scores or judgements of the same texts"}
+    before, after = (_with_data(report, "neighbours", labels_sha256=digit * 64) for digit in "ab")
+    assert _reasons(compare_reports(before, after), "precision_at_k") == {None}
+    # Reports of before they were recorded are taken at their word.
+    assert _one(compare_reports(report, after), "ndcg_at_10").verdict == "within"
+
+
+def test_queries_that_find_themselves_are_not_compared_with_others() -> None:
+    report = basic_report()
+    found = compare_reports(report, _with_data(report, "cranfield", own_documents=7))
+    assert _reasons(found, "ndcg_at_10") == {
+        "cranfield: queries that are documents find themselves in one only"
+    }
+
+
 def test_another_revision_of_the_data_is_not_compared() -> None:
     report = basic_report()
     newer = _with_data(report, "stsb", revision="0" * 40)

@@ -45,7 +45,7 @@ class FamilyView:
     students: Markdown
     """All students and their teacher in one table."""
     choice: Markdown
-    """Whether a student is behind another one in all; empty where that was not measured for all."""
+    """Whether a student is behind another one in all; empty where not every two of them were compared."""
     figures: dict[str, Markdown]
     """Images by name, as in `hubdistill.figures.TITLES`; empty where there is none."""
     quick_start: Markdown
@@ -183,8 +183,7 @@ def _choice(report: DistillationReport, found: Family) -> Markdown:
     """Which students another one leaves no reason to take."""
     behind = [model_name(report.models[member.model]) for member in found.members[1:] if member.beaten]
     if not behind:
-        all_compared = len(found.members) == len(_models(report))
-        return Markdown("None of the students is measurably behind another one." if all_compared else "")
+        return Markdown("None of the students is measurably behind another one." if found.compared else "")
     are = "is" if len(behind) == 1 else "are"
     return Markdown(
         f"{listed(behind)} {are} measurably behind another model of the family, which is at least as good "

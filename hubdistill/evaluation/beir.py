@@ -53,6 +53,15 @@ class Beir:
     split: str | None = None
     revision: str | None = None
 
+    @property
+    def shared(self) -> set[str]:
+        """Ids of queries that are documents as well, with the same id and the same text."""
+        return {
+            key
+            for key in self.documents.keys() & self.queries.keys()
+            if self.queries[key] in (self.documents[key].text, self.documents[key].whole)
+        }
+
 
 def read_beir(settings: RetrievalSet, base: Path) -> Beir:
     """Read a set; its queries and judgements only if none are to be made.

@@ -137,11 +137,15 @@ class Findings:
     ) -> None:
         """Add the paired comparison of two models.
 
-        A figure that is not above zero allows no share of it: then there is no comparison.
+        A figure that is not above zero allows no share of it, and too few items no interval: then there is no
+        comparison.
         """
         (model, estimate), (against, reference) = ours, theirs
-        if reference.value <= 0:
+        interval = bootstrap.paired_interval(estimate.resampled - reference.resampled)
+        if reference.value <= 0 or interval is None:
             return
+        kept_interval = bootstrap.paired_interval(divide(estimate.resampled, reference.resampled))
+        assert kept_interval is not None
         self.comparisons.append(
             Comparison(
                 metric=metric,
@@ -150,9 +154,9 @@ class Findings:
                 data=data,
                 parameters=dict(parameters or {}),
                 difference=estimate.value - reference.value,
-                interval=bootstrap.paired_interval(estimate.resampled - reference.resampled),
+                interval=interval,
                 kept=retained_quality([estimate.value], [reference.value]),
-                kept_interval=bootstrap.paired_interval(divide(estimate.resampled, reference.resampled)),
+                kept_interval=kept_interval,
             )
         )
 

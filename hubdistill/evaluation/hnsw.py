@@ -19,7 +19,8 @@ from hubdistill.evaluation.retrieval import embed, usable_k
 from hubdistill.evaluation.retrieval_set import Retrieval
 from hubdistill.evaluation.search import nearest, qdrant_index
 from hubdistill.evaluation.significance import mean
-from hubdistill.evaluation.vectors import Vectors, unit_rows
+from hubdistill.evaluation.vectors import Vectors
+from hubdistill.students.dimensions import unit_rows
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ def measure_hnsw(
     """Measure the share of the exact top k that the graph finds, at each depth, and compare every two models.
 
     The graph has Qdrant's default `m` and `ef_construct`. It is random: a figure moves a little from run to
-    run, while its interval is over queries only. A depth below k is left out, for Qdrant searches at least k
+    run, while its interval is over queries only. Where queries are documents they find themselves here, for
+    it is the graph that is measured. A depth below k is left out, for Qdrant searches at least k
     deep; so is a model for which a server builds no graph, because there are too few documents.
 
     Args:

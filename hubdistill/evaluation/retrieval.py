@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation.findings import Estimate, Findings
 from hubdistill.evaluation.retrieval_set import Retrieval
-from hubdistill.evaluation.search import nearest, nearest_of_each
+from hubdistill.evaluation.search import nearest, nearest_bits, nearest_of_each
 from hubdistill.evaluation.significance import Array, Bootstrap, mean
 from hubdistill.evaluation.vectors import FloatArray, Task, Vectors
 from hubdistill.metrics.precision_at_k.precision_at_k import overlap_at_k
@@ -44,6 +44,8 @@ def measure_retrieval(
     Asymmetric use is a student for the queries and the teacher for the documents. Its measurements have the
     parameter `documents`, the teacher's name, and are compared with the teacher for both.
 
+    A query that is a document as well does not find itself: see `Retrieval.own`.
+
     Args:
         findings: is added to; defines the task's data.
         models: all models, the teacher first.
@@ -64,13 +66,14 @@ def measure_retrieval(
     lengths = usable_k(task, k)
     depth = max(lengths)
     if task.judgements is not None:
-        depth = max(depth, min(JUDGED_DEPTH, len(task.documents)))
+        depth = max(depth, min(JUDGED_DEPTH, task.findable))
     teacher, students = models[0], models[1:]
     documents = embed(teacher, task, "document")
     queries = {model.name: embed(model, task, "query") for model in students if model.name in asymmetric}
     fitting = {name: rows for name, rows in queries.items() if rows.shape[1] == documents.shape[1]}
     groups = [embed(teacher, task, "query"), *fitting.values()]
-    theirs, *of_students = nearest_of_each(documents, groups, depth, index=index)
+    found = nearest_of_each(documents, groups, depth + bool(task.own), index=index)
+    theirs, *of_students = (without_own(one, task) for one in found)
     rankings = [(teacher.name, theirs), *((one.name, rank(one, task, depth, index)) for one in students)]
     mixed = list(zip(fitting, of_students, strict=True))
     _agreement(findings, task, rankings, mixed, lengths)
@@ -80,30 +83,56 @@ def measure_retrieval(
 
 
 def usable_k(task: Retrieval, k: Sequence[int]) -> list[int]:
-    """Those k that there are enough documents for.
+    """Those k that there are enough documents for, beside a query's own.
 
     Raises:
         EvaluationError: there are none.
     """
-    usable = sorted({length for length in k if 1 <= length <= len(task.documents)})
+    usable = sorted({length for length in k if 1 <= length <= task.findable})
     if not usable:
         raise EvaluationError(
             f"{task.name}: evaluation.k asks for {', '.join(map(str, k))}, but there are "
-            f"{len(task.documents)} documents; lower k or give more documents"
+            f"{task.findable} documents; lower k or give more documents"
         )
     if left_out := sorted(set(k) - set(usable)):
         logger.warning(
             "%s has %d documents: Precision@k for k = %s is left out",
             task.name,
-            len(task.documents),
+            task.findable,
             ", ".join(map(str, left_out)),
         )
     return usable
 
 
-def rank(model: Vectors, task: Retrieval, depth: int, index: str) -> Ranking:
-    """The documents nearest to each query, shape (n_queries, depth)."""
-    return nearest(embed(model, task, "document"), embed(model, task, "query"), depth, index=index)
+def rank(model: Vectors, task: Retrieval, depth: int, index: str, *, bits: bool = False) -> Ranking:
+    """The documents nearest to each query, its own left out, shape (n_queries, depth).
+
+    Args:
+        depth: at most `task.findable`.
+        index: as `nearest` takes it.
+        bits: the vectors are of -1 and 1, for `nearest_bits`; the index is exact then.
+    """
+    documents, queries = embed(model, task, "document"), embed(model, task, "query")
+    deep = depth + bool(task.own)
+    found = nearest_bits(documents, queries, deep) if bits else nearest(documents, queries, deep, index=index)
+    return without_own(found, task)
+
+
+def without_own(found: Ranking, task: Retrieval) -> Ranking:
+    """What each query finds beside itself, as BEIR and mteb have it with `ignore_identical_ids`.
+
+    Args:
+        found: where queries are documents one deeper than wanted, and else as wanted.
+    """
+    if not task.own:
+        return found
+    own = np.full(len(found), -1)
+    own[list(task.own)] = list(task.own.values())
+    is_other = found != own[:, None]
+    # A query that did not find itself has one document too many.
+    is_other[is_other.all(axis=1), -1] = False
+    others: Ranking = found[is_other].reshape(len(found), -1)
+    return others
 
 
 def embed(model: Vectors, task: Retrieval, part: Task) -> FloatArray:

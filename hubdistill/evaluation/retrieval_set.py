@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hubdistill.errors import EvaluationError
@@ -22,6 +22,8 @@ class Retrieval:
         judgements: one mapping for each query, positions of its judged documents to their grades, with at
             least one above zero; None where nobody judged.
         symmetric: queries are texts like the documents, so no model's query prompt applies.
+        own: positions of queries that are documents as well, to those of the documents. They are not to find
+            themselves, for the same text is nearest to any model.
     """
 
     name: str
@@ -30,6 +32,12 @@ class Retrieval:
     judgements: list[dict[int, int]] | None
     symmetric: bool
     data: EvaluationData
+    own: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def findable(self) -> int:
+        """How many documents each query can find: all but its own."""
+        return len(self.documents) - bool(self.own)
 
 
 def held_out_retrieval(
@@ -79,6 +87,9 @@ def read_retrieval_set(settings: RetrievalSet, base: Path, *, seed: int = 0) -> 
     then `benchmark_task` is left out. Data with only some of the documents is also no data set of the Hub any
     more; its source says what it is.
 
+    A query with the id and the text of a document is that document, as in ArguAna, and is not to find itself
+    unless it is judged relevant to itself. Ids alone say nothing: many sets number both from 1.
+
     Args:
         settings: which set.
         base: the folder that relative paths start from.
@@ -110,12 +121,19 @@ def read_retrieval_set(settings: RetrievalSet, base: Path, *, seed: int = 0) -> 
         raise EvaluationError(f"{settings.name}: the judgements find no document relevant to any query")
     # In the order of the queries, whatever the order of the judgements.
     queries = [key for key in found.queries if key in judged or not found.qrels]
+    shared = found.shared
+    own = {
+        place: position[key]
+        for place, key in enumerate(queries)
+        if key in shared and key in position and judged.get(key, {}).get(position[key], 0) <= 0
+    }
     return _retrieval(
         settings.name,
         [found.documents[key].whole for key in kept],
         [found.queries[key] for key in queries],
         [judged[key] for key in queries] if judged else None,
         origin,
+        own,
         language=settings.language,
         task=task,
     )
@@ -132,6 +150,7 @@ def _retrieval(
     queries: list[str],
     judgements: list[dict[int, int]] | None,
     origin: Beir,
+    own: dict[int, int] | None = None,
     *,
     symmetric: bool = False,
     language: str | None = None,
@@ -148,12 +167,18 @@ def _retrieval(
         revision=origin.revision,
         n=len(queries),
         documents=len(documents),
+        own_documents=len(own) if own else None,
         sha256=texts_sha256([*documents, *queries]),
+        labels_sha256=texts_sha256(map(_listed, judgements)) if judgements else None,
         language=language,
         made_queries=how,
         benchmark_task=task,
     )
-    return Retrieval(name, documents, queries, judgements, symmetric, data)
+    return Retrieval(name, documents, queries, judgements, symmetric, data, own or {})
+
+
+def _listed(judged: dict[int, int]) -> str:
+    return " ".join(f"{place}:{grade}" for place, grade in sorted(judged.items()))
 
 
 def _choose_documents(found: Beir, limit: int | None) -> list[str]:

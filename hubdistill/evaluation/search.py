@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hubdistill.errors import EvaluationError, MissingExtraError
-from hubdistill.evaluation.vectors import FloatArray, unit_rows
+from hubdistill.evaluation.vectors import FloatArray
 from hubdistill.progress import track
+from hubdistill.students.dimensions import unit_rows
 
 Positions = npt.NDArray[np.intp]
 Search = Callable[[FloatArray, int, int | None], list[Positions]]
@@ -73,6 +74,15 @@ def nearest(documents: FloatArray, queries: FloatArray, k: int, *, index: str = 
         MissingExtraError: an index other than `exact` needs the extra `qdrant`.
     """
     return nearest_of_each(documents, [queries], k, index=index)[0]
+
+
+def nearest_bits(documents: FloatArray, queries: FloatArray, k: int) -> Positions:
+    """As `nearest`, of vectors of -1 and 1: the documents with the most bits in common with each query.
+
+    The vectors are not scaled. Sums of -1 and 1 are exact in whatever order a processor adds them, so
+    documents at one Hamming distance are equally near everywhere.
+    """
+    return _exact(documents, queries, k)
 
 
 def nearest_of_each(

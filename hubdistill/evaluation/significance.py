@@ -22,6 +22,9 @@ Statistic = Callable[[Array], Array]
 """Counts of shape (resamples, items) -> values of shape (resamples,) or (resamples, columns)."""
 
 LEVEL = 0.95
+FEWEST = 6
+"""Fewer items have no interval: were all five of them better, a sign test would still give p = 0.06, while
+resamples of so few hardly vary, and those of one not at all."""
 _COUNTS_AT_ONCE = 4_000_000
 
 
@@ -55,13 +58,23 @@ class Bootstrap:
             parts.append(statistic(counts.astype(np.float64)))
         return np.concatenate(parts)
 
-    def interval(self, values: Array) -> Interval:
-        """Interval of a figure from its values on the resamples, shape (resamples,)."""
-        return _interval(values, self.method)
+    def interval(self, values: Array) -> Interval | None:
+        """Interval of a figure from its values on the resamples, shape (resamples,).
 
-    def paired_interval(self, values: Array) -> Interval:
-        """Interval of a difference or ratio of two models, taken resample by resample."""
-        return _interval(values, self.paired_method)
+        None of fewer than `FEWEST` items.
+        """
+        return self._interval(values, self.method)
+
+    def paired_interval(self, values: Array) -> Interval | None:
+        """As `interval`, of a difference or ratio of two models, taken resample by resample."""
+        return self._interval(values, self.paired_method)
+
+    def _interval(self, values: Array, method: str) -> Interval | None:
+        if self.items < FEWEST:
+            return None
+        tail = 100 * (1 - LEVEL) / 2
+        low, high = np.nanpercentile(values, [tail, 100 - tail])
+        return Interval(low=float(low), high=float(high), level=LEVEL, method=method)
 
 
 def mean(values: Array) -> Statistic:
@@ -137,12 +150,6 @@ def ranks(values: Array) -> Statistic:
 def divide(above: Array, below: Array) -> Array:
     """Ratio on each resample; NaN where it is undefined, which intervals pass over."""
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
-
-
-def _interval(values: Array, method: str) -> Interval:
-    tail = 100 * (1 - LEVEL) / 2
-    low, high = np.nanpercentile(values, [tail, 100 - tail])
-    return Interval(low=float(low), high=float(high), level=LEVEL, method=method)
 
 
 def _standard(values: Array) -> Array:

@@ -86,6 +86,7 @@ def read_similarity_set(settings: SimilaritySet, base: Path) -> SimilarityPairs:
         revision=resolve_revision(settings) if settings.dataset else None,
         n=len(pairs),
         sha256=texts_sha256(text for first, second, _ in pairs for text in (first, second)),
+        labels_sha256=texts_sha256(map(repr, scores.tolist())),
         language=settings.language,
         benchmark_task=settings.benchmark_task,
     )

@@ -13,13 +13,14 @@ import scipy.stats
 from sentence_transformers.util.quantization import quantize_embeddings
 
 from hubdistill.evaluation.findings import Estimate, Findings
-from hubdistill.evaluation.retrieval import embed, quality_of_queries, rank
+from hubdistill.evaluation.retrieval import Ranking, embed, quality_of_queries, rank
 from hubdistill.evaluation.retrieval_set import Retrieval
 from hubdistill.evaluation.significance import Bootstrap, mean, spearman
 from hubdistill.evaluation.similarity import SimilarityPairs, predict
-from hubdistill.evaluation.vectors import FloatArray, Task, Vectors, unit_rows
+from hubdistill.evaluation.vectors import FloatArray, Task, Vectors
 from hubdistill.metrics.precision_at_k.precision_at_k import overlap_at_k
 from hubdistill.report import Value
+from hubdistill.students.dimensions import unit_rows
 
 Precision = Literal["int8", "binary"]
 
@@ -99,7 +100,7 @@ def measure_variants(
         precisions: of quantized vectors, calibrated on the texts of the similarity set, or on the documents.
         pairs: similarity sets.
         tasks: documents and queries.
-        k: length of the lists compared, at most the number of documents of the first task.
+        k: length of the lists compared, at most what `usable_k` has of the first task.
 
     Raises:
         EvaluationError: as `predict`.
@@ -149,7 +150,7 @@ def _variants(
 
 def _correlation(variant: Vectors, pairs: SimilarityPairs, bootstrap: Bootstrap) -> Estimate:
     predicted = predict(variant, pairs, "cosine")
-    if isinstance(variant, QuantizedVectors) and variant.precision == "binary":
+    if _is_binary(variant):
         # Many pairs are at one Hamming distance: the last digits of a sum must not order them.
         predicted = predicted.round(5)
     return Estimate(
@@ -158,10 +159,18 @@ def _correlation(variant: Vectors, pairs: SimilarityPairs, bootstrap: Bootstrap)
     )
 
 
+def _rank(variant: Vectors, task: Retrieval, depth: int) -> Ranking:
+    return rank(variant, task, depth, "exact", bits=_is_binary(variant))
+
+
+def _is_binary(variant: Vectors) -> bool:
+    return isinstance(variant, QuantizedVectors) and variant.precision == "binary"
+
+
 def _quality(
     variant: Vectors, task: Retrieval, judgements: Sequence[Mapping[int, int]], bootstrap: Bootstrap
 ) -> Estimate:
-    ranking = rank(variant, task, min(10, len(task.documents)), "exact")
+    ranking = _rank(variant, task, min(10, task.findable))
     of_query = quality_of_queries(ranking, judgements)["ndcg_at_10"]
     return Estimate(float(of_query.mean()), bootstrap.distribution(mean(of_query)))
 
@@ -173,7 +182,7 @@ def _agreement(
     bootstrap = findings.bootstrap(len(task.queries), "queries")
 
     def measure(model: Vectors, parameters: Mapping[str, Value]) -> None:
-        shared = overlap_at_k(rank(model, task, k, "exact").tolist(), theirs, k)
+        shared = overlap_at_k(_rank(model, task, k).tolist(), theirs, k)
         findings.measure(
             "precision_at_k",
             model.name,

@@ -99,13 +99,3 @@ class Vectors:
         chosen: dict[str, Any] = {"task": task} if task else {}
         embeddings = self.model.encode(texts, prompt=prompt, show_progress_bar=False, **chosen)
         return np.asarray(embeddings, dtype=np.float32)
-
-
-def unit_rows(embeddings: FloatArray) -> FloatArray:
-    """Embeddings scaled to length 1; one without length stays as it is.
-
-    Args:
-        embeddings: shape (n_texts, dim).
-    """
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    return np.asarray(embeddings / np.where(lengths == 0, 1, lengths), dtype=np.float32)

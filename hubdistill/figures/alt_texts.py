@@ -105,7 +105,8 @@ def quality_speed(report: DistillationReport) -> str:
         return ""
     parts = [f"Quality kept ({found.result.metric.title}, {found.result.data.title}) against speed-up."]
     behind = listed(report.models[member.model].name for member in found.members if member.beaten)
-    parts.append(f"Measurably behind the Pareto front: {behind or 'none'}.")
+    if behind or found.compared:
+        parts.append(f"Measurably behind the Pareto front: {behind or 'none'}.")
     for member in found.members[1:]:
         model = report.models[member.model]
         kept, speed = share(member.kept), ratio(member.speed_up)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from hubdistill.report import (
     Comparison,
@@ -93,6 +94,8 @@ class Family:
     """The student's headline result."""
     tokens: int
     members: list[Member]
+    compared: bool
+    """Whether every student is a member and was compared with every other one."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,11 @@ def family(report: DistillationReport) -> Family | None:
     members = [
         replace(mine, beaten=any(_beats(report, *other, mine) for other in found)) for mine, _ in found
     ]
-    return Family(first, tokens, members)
+    pairs = combinations(found[1:], 2)
+    compared = len(found) == len(report.siblings) + 2 and all(
+        sibling_difference(report, quality, other.model) for (_, quality), (other, _) in pairs
+    )
+    return Family(first, tokens, members, compared)
 
 
 def _member(key: str, comparison: Comparison, speed: SpeedUp) -> Member:

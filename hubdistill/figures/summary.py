@@ -89,12 +89,14 @@ def _quality_bars(axes: Axes, found: Sequence[Result]) -> None:
             if m.interval:
                 _whisker(axes, m.interval, place + offset)
             axes.annotate(
-                score(m.value), (_high(m), place + offset), xytext=(4, 0), textcoords="offset points",
-                va="center", fontsize=8.5,
+                score(m.value), (max(0.0, _high(m)), place + offset), xytext=(4, 0),
+                textcoords="offset points", va="center", fontsize=8.5,
             )  # fmt: skip
     _set_names(axes, found)
     both = [m for result in found for m in (result.student, result.teacher)]
-    axes.set_xlim(min(0.0, *map(_low, both)), 1.16 * max(map(_high, both)))
+    # Room for the numbers, wherever the bars end, and for bars of no length.
+    lowest, highest = min(0.0, *map(_low, both)), max(0.0, *map(_high, both))
+    axes.set_xlim(lowest, highest + 0.24 * max(highest, -lowest, 0.01))
     axes.set_xlabel(_metric_names(found))
     axes.grid(axis="x")
 

@@ -83,7 +83,11 @@ class UnitRows:
 
 
 def unit_rows(vectors: np.ndarray) -> FloatArray:
-    """Vectors scaled to length 1, zeros left as they are; shape (n, dim)."""
+    """Vectors scaled to length 1; one without length stays as it is.
+
+    Args:
+        vectors: shape (n, dim).
+    """
     vectors = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)

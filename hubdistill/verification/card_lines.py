@@ -1,7 +1,8 @@
 """The text of a published card, line by line against the card that the report makes.
 
 Kept sections belong to their author, and empty lines do not count. Lines are paired, and the words of a
-pair compared: a figure that the report's line does not have is a problem, other words are a note.
+pair compared: a figure that the report's line does not have is a problem, other words are a note. What the
+card must say must also be seen.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from hubdistill.card.text import outside_fences
 from hubdistill.errors import CardError
 from hubdistill.numbers import MINUS, listed
 from hubdistill.verification.outcome import Problem
+from hubdistill.verification.visible import hides, visible_lines
 
 CARD: Final = "README.md"
 MUST_SAY: Final = ("## Limitations", "### What was not measured")
@@ -104,6 +106,7 @@ def compare_text(
         _judge(found, line, wanted)
     if not found.other_template:
         _judge_missing(found, missing, theirs)
+        _judge_hidden(found, ours, theirs, visible_lines(expected) - visible_lines(card))
         _judge_added(found, added, ours)
     return found
 
@@ -227,6 +230,7 @@ def _judge(found: Comparison, line: Line, wanted: Line) -> None:
     """Compare the words of a pair."""
     ours, theirs = list(_WORD.finditer(wanted.text)), list(_WORD.finditer(line.text))
     differ = _rounded_differences if found.other_template else _differences
+    hidden = wanted.heading in MUST_SAY and hides(line.text) and not hides(wanted.text)
     false: list[str] = []
     other: list[str] = []
     for i, j, k, n in differ([word[0] for word in ours], [word[0] for word in theirs]):
@@ -239,7 +243,7 @@ def _judge(found: Comparison, line: Line, wanted: Line) -> None:
             else f"leaves out {meant}"
         )
         figures = any(_is_figure(word[0]) for word in theirs[k:n])
-        (false if figures or line.place else other).append(words)
+        (false if figures or line.place or hidden else other).append(words)
     label = f"{line.label}: " if line.label else ""
     if false:
         found.problems.append(Problem(f"{CARD}, line {line.number}", label + "; ".join(false)))
@@ -308,6 +312,15 @@ def _judge_missing(found: Comparison, missing: Sequence[Line], theirs: Sequence[
             for heading, n in passed_over.items()
         )
         found.notes.append(f"{CARD} lacks lines that the report calls for: {parts}")
+
+
+def _judge_hidden(
+    found: Comparison, ours: Sequence[Line], theirs: Sequence[Line], unseen: Collection[str]
+) -> None:
+    must_say = {line.text for line in ours if line.heading in MUST_SAY}
+    if hidden := [line.number for line in theirs if line.text in must_say and line.text in unseen]:
+        text = "what the report knows is hidden in a comment, in code or in a folded part"
+        found.problems.append(Problem(f"{CARD}, {_ranges(hidden)}", text))
 
 
 def _judge_added(found: Comparison, added: Sequence[Line], ours: Sequence[Line]) -> None:

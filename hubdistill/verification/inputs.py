@@ -42,6 +42,7 @@ _FACTS = (
     "revision",
     "n",
     "documents",
+    "own_documents",
     "language",
     "made_queries",
     "benchmark_task",
@@ -177,7 +178,7 @@ class _Reading:
     def _likeliest(
         self, one: recipe.SimilaritySet, recorded: EvaluationData | None
     ) -> tuple[recipe.SimilaritySet, SimilarityPairs]:
-        """Of several files of one name, those with the texts that were measured on."""
+        """Of several files of one name, those with the texts and scores that were measured on."""
         if one.dataset or not recorded:
             here = self._source(one, recorded)
             return here, read_similarity_set(here, self.work)
@@ -190,12 +191,12 @@ class _Reading:
                 if len(choices) == 1:
                     raise
                 continue
-            if len(choices) == 1 or pairs.data.sha256 == recorded.sha256:
+            if len(choices) == 1 or not _other(pairs.data, recorded):
                 return here, pairs
         names = ", ".join(Path(file).name for file in one.files)
         raise CorpusError(
-            f"{names} is there {len(choices)} times, and none has the texts that were measured on; "
-            "--data names the right folder"
+            f"{names} is there {len(choices)} times, and none has the texts and scores that were measured "
+            "on; --data names the right folder"
         )
 
     def retrieval(self, one: recipe.RetrievalSet) -> recipe.RetrievalSet | None:
@@ -229,7 +230,7 @@ class _Reading:
                     self.found.held_out = held_out
                     self.found.texts.update(held_out.texts)
                     return
-                refused = _other(digest, recorded)
+                refused = _differ("texts", digest, recorded.sha256)
             raise CorpusError(refused)
 
     def _ways(self, plan: EvaluationPlan, texts: Sequence[Path]) -> Iterator[Callable[[], HeldOut]]:
@@ -297,11 +298,11 @@ class _Reading:
         if recorded is None:
             self.found.absent[name] = "the report says nothing of this data"
             return False
-        if here.sha256 != recorded.sha256:
-            self.found.absent[name] = _other(here.sha256, recorded)
-            # At one commit there are no other texts.
+        if other := _other(here, recorded):
+            fact, self.found.absent[name] = other
+            # At one commit there are no others.
             if dataset and recorded.revision and here.revision == recorded.revision:
-                self._problem(name, f"sha256 is not that of {dataset} at its commit {recorded.revision}")
+                self._problem(name, f"{fact} is not that of {dataset} at its commit {recorded.revision}")
             return False
         for text in unlike_data(recorded, here, every=self.report.hubdistill_version == __version__):
             self._problem(name, text)
@@ -417,8 +418,18 @@ def _quoted(value: object) -> str:
     return "none" if value is None else repr(value)
 
 
-def _other(digest: str, recorded: EvaluationData) -> str:
-    return f"other texts: sha256 {digest[:12]}..., the report has {recorded.sha256[:12]}..."
+def _other(here: EvaluationData, recorded: EvaluationData) -> tuple[str, str] | None:
+    """The fact by which data is not what was measured on, and that in words; None where it is."""
+    if here.sha256 != recorded.sha256:
+        return "sha256", _differ("texts", here.sha256, recorded.sha256)
+    if recorded.labels_sha256 not in (None, here.labels_sha256):
+        what = "scores" if recorded.kind == "similarity" else "judgements"
+        return "labels_sha256", _differ(what, here.labels_sha256, recorded.labels_sha256)
+    return None
+
+
+def _differ(what: str, here: str | None, recorded: str | None) -> str:
+    return f"other {what}: sha256 {str(here)[:12]}..., the report has {str(recorded)[:12]}..."
 
 
 def _recipe(report: DistillationReport, work: Path) -> recipe.Recipe:

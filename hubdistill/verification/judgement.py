@@ -13,6 +13,8 @@ FLIPS = 3.0
 """Lists that may differ in one place, over all queries."""
 JUDGED = 0.25
 """By how much judged figures of all queries together may differ: places that swap."""
+FEWEST = 25
+"""Fewer queries may differ by no more than so many: a single swap is much of a figure of few."""
 GRAPH = 0.02
 """How far the recall of an HNSW graph may be off, which is built at random."""
 SLOWER = 0.25
@@ -22,13 +24,18 @@ SPREAD = 1.5
 OF_WIDTH = 0.01
 """By how much of its own width an interval's end may be off."""
 COARSE = 20
-"""How many times as far figures of models may be off that compute in bfloat16 or float16."""
+"""How many times as far means and correlations may be off of models that compute in bfloat16 or float16."""
+COARSE_COUNTS = 2
+"""How many times as far counted and judged figures of such models may be off whatever their intervals are."""
+COARSE_WIDTH = 0.1
+"""By how much of its interval's width such a figure may be off, if that is more."""
 STRETCHED = 2.0
 """A sample's interval, times this, holds the figure of the whole: many figures are looked at together, and
 one in twenty is outside the plain interval."""
 
 _SMALL = ("mse", "negative_mse")
 _JUDGED = ("ndcg_at_10", "mrr_at_10", "recall_at_100", "map_at_100")
+_COUNTED = ("precision_at_k", "ann_recall_at_k", *_JUDGED)
 _HIGHER_IS_BETTER = ("speedup",)
 
 _Judgement = tuple[Verdict, str]
@@ -68,7 +75,7 @@ def judge(claimed: Figure, measured: Figure, conditions: Conditions) -> _Judgeme
         return _judge_sample(claimed, measured)
     if not claimed.what and claimed.n != measured.n:
         return "differs", f"claimed of {claimed.n} items, measured on {measured.n}"
-    reason = _difference(claimed, measured, COARSE if conditions.coarse else 1)
+    reason = _difference(claimed, measured, coarse=conditions.coarse)
     if not (reason or conditions.other_version) and claimed.certainty != measured.certainty:
         return "differs", f"the interval is {measured.certainty}"
     if not reason:
@@ -78,9 +85,9 @@ def judge(claimed: Figure, measured: Figure, conditions: Conditions) -> _Judgeme
     return "differs", reason
 
 
-def _difference(claimed: Figure, measured: Figure, grain: float) -> str:
+def _difference(claimed: Figure, measured: Figure, *, coarse: bool) -> str:
     """What is not the same; nothing when all is."""
-    allowed = grain * tolerance(measured)
+    allowed = tolerance(measured, coarse=coarse)
     off = abs(claimed.value - measured.value)
     # Written so that a figure that is no number is never the same.
     if not off <= allowed:
@@ -90,7 +97,8 @@ def _difference(claimed: Figure, measured: Figure, grain: float) -> str:
         same = claimed.interval is measured.interval
         return "" if same else f"claimed with{'' if claimed.interval else 'out'} an interval"
     low, high = measured.interval
-    allowed = max(2 * allowed, grain * OF_WIDTH * (high - low))
+    of_width = OF_WIDTH * _grain(measured) if coarse else OF_WIDTH
+    allowed = max(2 * allowed, of_width * (high - low))
     if all(abs(a - b) <= allowed for a, b in zip(claimed.interval, measured.interval, strict=True)):
         return ""
     return f"the interval is {_ends(measured.interval)}"
@@ -136,7 +144,11 @@ def _ends(interval: Ends) -> str:
     return f"[{interval[0]:.4f}, {interval[1]:.4f}]"
 
 
-def tolerance(figure: Figure) -> float:
+def _grain(figure: Figure) -> float:
+    return COARSE_COUNTS if figure.metric in _COUNTED else COARSE
+
+
+def tolerance(figure: Figure, *, coarse: bool = False) -> float:
     """How far a figure may be off when the same is measured again, for arithmetic and nothing else.
 
     Measured with two students of six-layer MiniLM on STS-B and Cranfield: other batches change a float32
@@ -145,8 +157,15 @@ def tolerance(figure: Figure) -> float:
     nothing. Other processors add up in other orders as well; the tolerance leaves room for a hundred times as
     much. Where neighbours are counted, two that are equally near may swap: that is a whole place in one
     query's list.
+
+    Args:
+        coarse: of a model that computes in less than float32. Rounding moves all its cosines, so means and
+            correlations are off by more, and near ties swap in many lists. But they swap either way: what is
+            left of them in a mean shrinks as its interval does. Measured in bfloat16 with MiniLM and three of
+            its layers on Cranfield and CISI: with other batches a list in twenty has another nDCG@10, and no
+            counted or judged figure of all queries is off by more than a 35th of its interval's width.
     """
-    n = figure.n or 0
+    n = max(figure.n, FEWEST) if figure.n else 0
     if figure.metric == "ann_recall_at_k":
         allowed = GRAPH
     elif figure.metric == "precision_at_k" and n:
@@ -158,7 +177,12 @@ def tolerance(figure: Figure) -> float:
         allowed = SMOOTH * abs(figure.value)
     else:
         allowed = SMOOTH
-    return figure.scale * allowed
+    allowed *= figure.scale
+    if not coarse:
+        return allowed
+    low, high = figure.interval or (0.0, 0.0)
+    of_width = COARSE_WIDTH * (high - low) if figure.metric in _COUNTED else 0.0
+    return max(_grain(figure) * allowed, of_width)
 
 
 def checked(

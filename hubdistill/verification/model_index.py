@@ -29,6 +29,7 @@ from hubdistill.evaluation.similarity import predict, read_similarity_set
 from hubdistill.evaluation.vectors import Vectors
 from hubdistill.numbers import listed, size
 from hubdistill.recipe import RetrievalSet, SimilaritySet
+from hubdistill.verification.figures import Ends, interval_ends
 from hubdistill.verification.index_entries import Entry, read_entries, rounding
 from hubdistill.verification.outcome import CheckedClaim, Verdict
 
@@ -63,8 +64,6 @@ _AMBIGUOUS: Final = (
     "average precision is defined in two ways where more documents are relevant than are looked at"
 )
 
-Ends = tuple[float, float]
-
 
 class _Set(NamedTuple):
     """What is read and embedded once, for all figures on it."""
@@ -93,7 +92,7 @@ class _Figure:
     binary: bool = False
 
 
-Measured = dict[_Figure, tuple[float, Ends]]
+Measured = dict[_Figure, tuple[float, Ends | None]]
 
 
 def rerun_model_index(
@@ -272,8 +271,7 @@ def _ranked(
         raise _NotRunError(
             f"it has {len(found.documents):,} documents, and more than {MOST_DOCUMENTS:,} are not embedded"
         )
-    shared = found.documents.keys() & found.queries.keys()
-    if any(found.queries[key] in (found.documents[key].text, found.documents[key].whole) for key in shared):
+    if found.shared:
         raise _NotRunError(
             "queries are among the documents, and whether they may find themselves is not said"
         )
@@ -303,27 +301,25 @@ def _binary(judgements: Sequence[Mapping[int, int]]) -> list[dict[int, int]]:
     return [{place: int(grade > 0) for place, grade in judged.items()} for judged in judgements]
 
 
-def _interval(bootstrap: Bootstrap, statistic: Statistic) -> Ends:
-    interval = bootstrap.interval(bootstrap.distribution(statistic))
-    return interval.low, interval.high
+def _interval(bootstrap: Bootstrap, statistic: Statistic) -> Ends | None:
+    return interval_ends(bootstrap.interval(bootstrap.distribution(statistic)))
 
 
 def _judged(
-    entry: Entry, model: str, value: float, interval: Ends, scale: float, prompts: str
+    entry: Entry, model: str, value: float, interval: Ends | None, scale: float, prompts: str
 ) -> CheckedClaim:
     """Hold a claim against what was measured, on the card's own scale."""
-    measured, (low, high) = scale * value, (scale * end for end in interval)
+    measured = scale * value
+    ends = (scale * interval[0], scale * interval[1]) if interval else None
     off = abs(entry.value - measured)
     verdict: Verdict
     if off <= rounding(entry.value) + SLACK * scale:
         verdict, why = "same", ""
-    elif low <= entry.value <= high:
+    elif ends and ends[0] <= entry.value <= ends[1]:
         verdict, why = "holds", f"inside the interval of what was measured, and off by {off:.2g}"
     else:
         verdict, why = "differs", f"off by {off:.2g}; measured with {prompts}"
-    return replace(
-        _not_run(entry, model, why), measured=measured, measured_interval=(low, high), verdict=verdict
-    )
+    return replace(_not_run(entry, model, why), measured=measured, measured_interval=ends, verdict=verdict)
 
 
 def _prompts(model: SentenceTransformer) -> str:

@@ -48,6 +48,19 @@ def test_without_judgements_every_query_counts(tmp_path: Path) -> None:
     assert task.judgements is None
 
 
+def test_other_judgements_of_the_same_texts_are_other_data(tmp_path: Path) -> None:
+    settings = write_set(tmp_path)
+    data = read_retrieval_set(settings, tmp_path).data
+    header, *lines = QRELS.splitlines()
+    for qrels, same in ((["q2\td1\t1", *lines[1:]], False), (lines[::-1], True)):
+        (tmp_path / "tiny" / "qrels.tsv").write_text("\n".join([header, *qrels]))
+        other = read_retrieval_set(settings, tmp_path).data
+        assert other.sha256 == data.sha256
+        assert (other.labels_sha256 == data.labels_sha256) == same
+    (tmp_path / "tiny" / "qrels.tsv").unlink()
+    assert read_retrieval_set(settings, tmp_path).data.labels_sha256 is None
+
+
 def test_judged_documents_come_before_others_under_a_limit(tmp_path: Path) -> None:
     settings = write_set(tmp_path).model_copy(update={"documents": 4})
     task = read_retrieval_set(settings, tmp_path)
@@ -137,6 +150,51 @@ def test_the_first_held_out_texts_look_for_the_others() -> None:
     assert len(held_out_retrieval("held", words(20), 3).queries) == 3
     with pytest.raises(EvaluationError, match="3 held-out texts are too few"):
         held_out_retrieval("held", words(3), 500)
+
+
+def write_arguments(
+    folder: Path, qrels: str = "query-id\tcorpus-id\tscore\na\tb\t1\nx\tc\t1\n"
+) -> RetrievalSet:
+    """As ArguAna: the query `a` is the document `a`, and `b` only has the id of another one."""
+    root = folder / "arguments"
+    root.mkdir()
+    documents = [{"_id": key, "title": "", "text": key} for key in "abcde"]
+    queries = [{"_id": "a", "text": "a"}, {"_id": "b", "text": "x"}, {"_id": "x", "text": "x"}]
+    for file, rows in (("corpus.jsonl", documents), ("queries.jsonl", queries)):
+        (root / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (root / "qrels.tsv").write_text(qrels)
+    return RetrievalSet(name="arguments", folder="arguments")
+
+
+CIRCLE = {key: [np.cos(angle), np.sin(angle)] for angle, key in enumerate("abcde")} | {"x": [1, -0.1]}
+
+
+def test_a_query_that_is_a_document_does_not_find_itself(tmp_path: Path) -> None:
+    task = read_retrieval_set(write_arguments(tmp_path), tmp_path)
+    assert (task.own, task.findable, task.data.own_documents) == ({0: 0}, 4, 1)
+    teacher = word_vectors("teacher", CIRCLE)
+    # Nearest to x is a, which is not x itself.
+    assert rank(teacher, task, 2, "exact").tolist() == [[1, 2], [0, 1]]
+    assert rank(teacher, task, 4, "exact").shape == (2, 4)
+    assert usable_k(task, (4, 5)) == [4]
+
+    other = word_vectors("other", CIRCLE | {"b": CIRCLE["c"], "c": CIRCLE["b"]})
+    findings = Findings(resamples=100, seed=12, reproduce="call")
+    measure_retrieval(findings, [teacher, other], task, k=(1,), index="exact", asymmetric=["other"])
+    found = {(m.metric, m.model, "documents" in m.parameters): m.value for m in findings.measurements}
+    assert found["mrr_at_10", "teacher", False] == pytest.approx((1 + 1 / 3) / 2)
+    assert found["mrr_at_10", "other", False] == pytest.approx((1 / 2 + 1 / 2) / 2)
+    # They have the nearest of x in common, and not that of a; with the teacher's documents both.
+    assert found["precision_at_k", "other", False] == 0.5
+    assert found["precision_at_k", "other", True] == 1
+    assert found["mrr_at_10", "other", True] == found["mrr_at_10", "teacher", False]
+
+
+def test_a_query_that_is_judged_relevant_to_itself_is_found(tmp_path: Path) -> None:
+    qrels = "query-id\tcorpus-id\tscore\na\ta\t1\n"
+    task = read_retrieval_set(write_arguments(tmp_path, qrels), tmp_path)
+    assert (task.own, task.findable, task.data.own_documents) == ({}, 5, None)
+    assert rank(word_vectors("model", CIRCLE), task, 1, "exact").tolist() == [[0]]
 
 
 def test_k_beyond_the_documents_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ from evaluation.qdrant_server import qdrant_server
 
 from hubdistill.errors import EvaluationError, MissingExtraError
 from hubdistill.evaluation import check_sets, search
-from hubdistill.evaluation.search import nearest, nearest_of_each, qdrant_index
+from hubdistill.evaluation.search import nearest, nearest_bits, nearest_of_each, qdrant_index
 from hubdistill.evaluation.vectors import unit_rows
 from hubdistill.recipe import Evaluation
 
@@ -38,6 +38,13 @@ def test_of_equally_near_documents_the_earlier_comes_first() -> None:
     query = np.array([[1, 0]], dtype=np.float32)
     assert nearest(documents, query, 2).tolist() == [[1, 2]]
     assert nearest(documents, query, 5).tolist() == [[1, 2, 3, 0, 4]]
+
+
+def test_documents_with_as_many_bits_in_common_are_equally_near() -> None:
+    documents, queries = (RNG.choice([-1, 1], size=(n, 768)).astype(np.float32) for n in (500, 50))
+    distances = (queries[:, None] != documents[None]).sum(axis=2)
+    expected = np.argsort(distances, axis=1, kind="stable")[:, :20]
+    assert (nearest_bits(documents, queries, 20) == expected).all()
 
 
 def test_qdrant_finds_what_exact_search_finds() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from hubdistill.evaluation.findings import Estimate, Findings
 from hubdistill.evaluation.significance import (
     Bootstrap,
     Statistic,
@@ -18,6 +19,7 @@ from hubdistill.evaluation.significance import (
     percentile,
     spearman,
 )
+from hubdistill.report import EvaluationData
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=40)
@@ -118,8 +120,30 @@ def test_pairing_sees_a_small_difference_that_separate_intervals_do_not() -> Non
 
 
 def test_resamples_on_which_a_correlation_is_undefined_are_passed_over() -> None:
-    x, y = np.array([0.0, 0.0, 0.0, 1.0]), np.array([1.0, 2.0, 3.0, 4.0])
-    bootstrap = Bootstrap(4, "pairs", resamples=200, seed=3)
+    x, y = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), np.arange(6.0)
+    bootstrap = Bootstrap(6, "pairs", resamples=200, seed=3)
     values = bootstrap.distribution(spearman(x, y))
     assert np.isnan(values).any()
     assert -1 <= bootstrap.interval(values).low <= bootstrap.interval(values).high <= 1
+
+
+def test_too_few_items_have_no_interval() -> None:
+    for items, found in ((1, False), (5, False), (6, True)):
+        bootstrap = Bootstrap(items, "queries", resamples=200, seed=3)
+        values = bootstrap.distribution(mean(np.ones(items)))
+        assert (bootstrap.interval(values) is not None) == found
+        assert (bootstrap.paired_interval(values) is not None) == found
+
+
+@pytest.mark.parametrize("items", [1, 6])
+def test_models_are_compared_on_no_fewer_items_than_an_interval_needs(items: int) -> None:
+    findings = Findings(resamples=100, seed=3, reproduce="call")
+    findings.add_data("set", EvaluationData(kind="retrieval", title="t", source="s", n=items, sha256="0"))
+    bootstrap = findings.bootstrap(items, "queries")
+    estimates = [
+        (name, Estimate(value, bootstrap.distribution(mean(np.full(items, value)))))
+        for name, value in (("teacher", 0.6), ("student", 0.4))
+    ]
+    findings.quality("ndcg_at_10", "set", estimates, bootstrap)
+    assert [m.interval is None for m in findings.measurements] == [items == 1] * 2
+    assert len(findings.comparisons) == (items == 6)

@@ -58,6 +58,17 @@ def test_figures_are_those_of_the_evaluator(tmp_path: Path, tiny_teacher: Senten
         assert value == pytest.approx(theirs[metric], abs=1e-6), metric
 
 
+def test_other_scores_of_the_same_texts_are_other_data(tmp_path: Path) -> None:
+    rows = random_rows(20)
+    data = read_similarity_set(write_pairs(tmp_path, rows), tmp_path).data
+    again = read_similarity_set(write_pairs(tmp_path, rows), tmp_path).data
+    (first, second, score), *rest = rows
+    other = read_similarity_set(write_pairs(tmp_path, [(first, second, score + 1), *rest]), tmp_path).data
+    assert (again.sha256, again.labels_sha256) == (data.sha256, data.labels_sha256)
+    assert other.sha256 == data.sha256
+    assert other.labels_sha256 not in (None, data.labels_sha256)
+
+
 def test_a_perfect_student_loses_exactly_nothing(tmp_path: Path) -> None:
     rows = random_rows(60)
     pairs = read_similarity_set(write_pairs(tmp_path, rows), tmp_path)

@@ -14,6 +14,7 @@ from hubdistill.evaluation.search import nearest
 from hubdistill.evaluation.similarity import SimilarityPairs
 from hubdistill.evaluation.variants import CutVectors, QuantizedVectors, measure_variants
 from hubdistill.evaluation.vectors import unit_rows
+from hubdistill.metrics.precision_at_k.precision_at_k import overlap_at_k
 from hubdistill.report import EvaluationData
 
 TEXTS = words(60)
@@ -146,6 +147,26 @@ def test_models_are_compared_by_what_they_keep_in_the_same_space() -> None:
         assert (comparison.model, comparison.against) == ("student", "teacher")
         assert (comparison.difference, comparison.kept) == (ours - theirs, ours / theirs)
         assert comparison.interval.low <= comparison.difference <= comparison.interval.high
+
+
+def test_lists_of_bits_are_ordered_by_distance_and_then_by_place() -> None:
+    texts = words(400)
+    model = random_vectors("model", texts, 768, seed=5)
+    signs = model.of(texts) > 0
+    distances = (signs[:40, None] != signs[None, 40:]).sum(axis=2)
+    ranking = np.argsort(distances, axis=1, kind="stable")
+    # The last of each list is relevant, which another order of equal distances would lose.
+    grades = [{int(place): 1} for place in ranking[:, 9]]
+    task = Retrieval("bits", texts[40:], texts[:40], grades, False, data_of("retrieval", 40))
+    findings = Findings(resamples=100, seed=12, reproduce="call")
+    findings.add_data(task.name, task.data)
+    measure_variants(findings, model, [model], {}, ["binary"], [], [task], k=10)
+    (quality,) = (m.value for m in findings.measurements if m.metric == "ndcg_at_10")
+    assert quality == pytest.approx(1 / np.log2(11))
+    plain = np.argsort(-(unit_rows(model.of(texts[:40])) @ unit_rows(model.of(texts[40:])).T), axis=1)
+    shared = overlap_at_k(ranking[:, :10].tolist(), plain[:, :10].tolist(), 10)
+    agreement = next(m for m in findings.measurements if m.parameters == {"k": 10, "precision": "binary"})
+    assert agreement.value == shared.mean()
 
 
 def test_widths_that_a_model_does_not_have_and_models_without_variants_are_passed_over() -> None:

@@ -264,6 +264,46 @@ def test_limits_may_not_be_taken_away() -> None:
     assert "Social biases" in problem.text
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<!--", "-->"),
+        ("Words <!-- and more", "and more --> words"),
+        ("<details><summary>Boilerplate</summary>", "</details>"),
+        ('<div style="display: none">', "</div>"),
+        ("<p hidden>", "</p>"),
+        ("<?", "?>"),
+        ("```", "```"),
+    ],
+)
+def test_limits_may_not_be_hidden(before: str, after: str) -> None:
+    part = TEXT[TEXT.index("## Limitations") : TEXT.index("## Licence and provenance")]
+    found = edited(part, f"{before}\n\n{part}\n{after}\n\n")
+    first, last = line_of("## Limitations"), line_of("texts in Turkish (Mean")
+    (problem,) = found.problems
+    assert problem.place == f"README.md, lines {first + 2}-{last + 2}"
+    assert "is hidden" in problem.text
+    # The same somewhere else is a note.
+    found = edited("## Licence and provenance", f"{before}\nMine.\n{after}\n\n## Licence and provenance")
+    assert not found.problems
+
+
+def test_a_kept_section_or_a_moved_line_hides_no_limits_either() -> None:
+    kept = "<!-- hubdistill:keep intended use -->\n"
+    assert edited(kept, f"{kept}<details>\n").problems
+    summary = "<details><summary>recipe.yaml</summary>\n"
+    recipe = TEXT[TEXT.index(summary) : TEXT.index("</details>", TEXT.index(summary))]
+    moved = TEXT.replace(f"{recipe}</details>\n", recipe)
+    moved = moved.replace("## Licence and provenance", "</details>\n\n## Licence and provenance")
+    assert compare(moved).problems
+
+
+def test_a_line_of_the_limits_may_not_hide_its_own_words() -> None:
+    line = next(line for line in TEXT.splitlines() if line.startswith("- What comes after"))
+    (problem,) = edited(line, f"<!-- {line} -->").problems
+    assert "'<!-" in problem.text
+
+
 def test_what_a_person_added_outside_kept_sections_is_said_to_be_unchecked() -> None:
     found = edited("\n## Quick start\n", "\n## My results\n\nIt scores 0.9999 on my set.\n\n## Quick start\n")
     assert not found.problems

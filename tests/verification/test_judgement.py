@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -106,6 +107,48 @@ def test_tolerances() -> None:
     # Three places in 1000 lists of ten.
     assert tolerance(figure(0.6, metric="precision_at_k", k=10)) == pytest.approx(3 / 10_000)
     assert tolerance(figure(0.4, metric="ndcg_at_10")) == pytest.approx(0.25 / 1000)
+
+
+def test_few_queries_may_not_be_far_off() -> None:
+    one = replace(figure(0.4, None, metric="ndcg_at_10"), n=1)
+    assert tolerance(one) == pytest.approx(0.01)
+    assert judge(replace(one, value=0.6), one, Conditions())[0] == "differs"
+    assert tolerance(replace(one, metric="precision_at_k", parameters=(("k", 10),))) == pytest.approx(0.012)
+
+
+@pytest.mark.parametrize(
+    ("what", "claimed", "ends", "measured", "measured_ends", "verdict"),
+    [
+        # A tenth of the interval's width of 0.2, and of 0.13.
+        ("", 0.525, (0.425, 0.625), 0.51, (0.41, 0.61), "same"),
+        ("", 0.60, (0.50, 0.70), 0.51, (0.41, 0.61), "differs"),
+        ("kept", 0.81, (0.71, 0.90), 0.80, (0.70, 0.89), "same"),
+        ("kept", 0.99, (0.90, 1.08), 0.80, (0.70, 0.89), "differs"),
+        ("difference", -0.11, (-0.18, -0.05), -0.12, (-0.19, -0.06), "same"),
+        ("difference", 0.0, (-0.05, 0.05), -0.12, (-0.19, -0.06), "differs"),
+    ],
+)  # fmt: skip
+def test_rounding_excuses_no_false_figure_of_judged_queries(
+    what: Literal["", "kept", "difference"],
+    claimed: float,
+    ends: Ends,
+    measured: float,
+    measured_ends: Ends,
+    verdict: str,
+) -> None:
+    scale = {"": 1.0, "kept": 4.0, "difference": 2.0}[what]
+    shape = Figure(what, "ndcg_at_10", "s", None, "d", (), measured, 50, measured_ends, scale)
+    told = replace(shape, value=claimed, interval=ends)
+    assert judge(told, shape, Conditions(coarse=True))[0] == verdict
+
+
+def test_rounding_moves_means_and_correlations() -> None:
+    assert tolerance(figure(0.8), coarse=True) == pytest.approx(20 * 5e-5)
+    assert judge(figure(0.8008), figure(0.8), Conditions(coarse=True))[0] == "same"
+    assert judge(figure(0.8008), figure(0.8), Conditions())[0] == "differs"
+    # Lists of which nothing is counted but by chance the same: twice as many may differ.
+    certain = figure(1.0, (1.0, 1.0), metric="precision_at_k", k=10)
+    assert tolerance(certain, coarse=True) == pytest.approx(2 * 3 / 10_000)
 
 
 def measurement(

@@ -335,6 +335,19 @@ def test_other_texts_are_not_measured_on(here: Path) -> None:
     assert {one.verdict for one in of(found, "held-out")} == {"same"}
 
 
+def test_other_scores_and_judgements_of_the_same_texts_are_not_measured_on(here: Path) -> None:
+    pairs, qrels = (here / "data" / "sets" / name for name in ("pairs.tsv", "tiny/qrels.tsv"))
+    first, second, *rest = pairs.read_text(encoding="utf-8").splitlines()
+    pairs.write_text("\n".join([first, f"0.5{second[4:]}", *rest]) + "\n", encoding="utf-8")
+    qrels.write_text(qrels.read_text(encoding="utf-8").replace("q3\tc3\t1", "q3\tc4\t1"), encoding="utf-8")
+    found = check(here)
+    (reason,) = absent(found, "sts")
+    assert reason.startswith("other scores: sha256 ")
+    (reason,) = absent(found, "tiny")
+    assert reason.startswith("other judgements: sha256 ")
+    assert (wrong(found), found.problems) == ([], ())
+
+
 def test_of_several_files_of_one_name_the_one_that_was_measured_on_is_taken(here: Path) -> None:
     change(here, unchanged)
     path = here / "data" / "sets" / "pairs.tsv"
@@ -351,8 +364,8 @@ def test_of_several_files_of_one_name_the_one_that_was_measured_on_is_taken(here
     assert "pairs.tsv is there 2 times" in reason
 
 
-def test_another_score_shows_in_the_figures(here: Path) -> None:
-    change(here, unchanged)
+def test_another_score_shows_in_the_figures_of_a_report_that_has_no_hash_of_the_scores(here: Path) -> None:
+    change(here, lambda report: report["data"]["sts"].update(labels_sha256=None))
     path = here / "data" / "sets" / "pairs.tsv"
     lines = path.read_text(encoding="utf-8").splitlines()
     lines[1] = "9.9" + lines[1][lines[1].index("\t") :]
