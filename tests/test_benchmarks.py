@@ -256,6 +256,7 @@ def layers_line() -> dict[str, Any]:
         "results": [
             {"student": "teacher", "stsb_test": 0.82},
             {"student": "hubdistill, equal texts", **row, **spread},
+            {"student": "an example", **row, **spread},
         ],
     }
 
@@ -264,7 +265,8 @@ def test_the_section_says_figures_seeds_machine_and_versions(how_good: ModuleTyp
     section = how_good.how_good([layers_line()])
     assert "| hubdistill, equal texts | 1,000 | 0.8000 | 0.5000 | 0.4000 | 0.7000 | 60 |" in section
     assert "| teacher |  | 0.8200 |" in section
-    assert "training takes the peer 5.0 times as long (ours bfloat16, the peer float32)" in section
+    assert "against an example: once with its texts and once with its seconds" in section
+    assert "training takes it 5.0 times as long (ours bfloat16, its float32)" in section
     assert "seeds 1, 2" in section
     assert "0.690 to 0.710" in section
     assert "a processor, 2 cores, device cpu, 1 thread; seed 1; python 3.11.7, torch 2.13.0." in section

@@ -16,7 +16,7 @@ from hubdistill.evaluation.findings import Findings
 from hubdistill.evaluation.hnsw import measure_hnsw
 from hubdistill.evaluation.retrieval_set import Retrieval, held_out_retrieval
 from hubdistill.evaluation.search import nearest, qdrant_index
-from hubdistill.evaluation.vectors import unit_rows
+from hubdistill.students.dimensions import unit_rows
 
 pytest.importorskip("qdrant_edge", reason="needs the extra 'qdrant'")
 

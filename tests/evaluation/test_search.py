@@ -13,8 +13,8 @@ from evaluation.qdrant_server import qdrant_server
 from hubdistill.errors import EvaluationError, MissingExtraError
 from hubdistill.evaluation import check_sets, search
 from hubdistill.evaluation.search import nearest, nearest_bits, nearest_of_each, qdrant_index
-from hubdistill.evaluation.vectors import unit_rows
 from hubdistill.recipe import Evaluation
+from hubdistill.students.dimensions import unit_rows
 
 RNG = np.random.default_rng(6)
 DOCUMENTS = RNG.normal(size=(300, 16)).astype(np.float32)

@@ -13,9 +13,9 @@ from hubdistill.evaluation.retrieval_set import Retrieval
 from hubdistill.evaluation.search import nearest
 from hubdistill.evaluation.similarity import SimilarityPairs
 from hubdistill.evaluation.variants import CutVectors, QuantizedVectors, measure_variants
-from hubdistill.evaluation.vectors import unit_rows
 from hubdistill.metrics.precision_at_k.precision_at_k import overlap_at_k
 from hubdistill.report import EvaluationData
+from hubdistill.students.dimensions import unit_rows
 
 TEXTS = words(60)
 TEACHER, STUDENT = (random_vectors(name, TEXTS, 13, seed=i) for i, name in enumerate(("teacher", "student")))
