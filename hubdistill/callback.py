@@ -20,7 +20,7 @@ from hubdistill.errors import HubDistillError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.gate_check import check_gates
-from hubdistill.hub import preflight, push
+from hubdistill.hub import preflight, push, refuse_foreign_card
 from hubdistill.models import locate
 from hubdistill.recipe_file import describe
 from hubdistill.reporting import Subject, settle_owner, write_reports
@@ -84,6 +84,7 @@ class HubDistillCallback(TrainerCallback):
             `no_regression`; unless all are met, the model is not pushed. See `hubdistill.conditions`.
         token: Hub token; `args.hub_token`, HF_TOKEN or the one of `hf auth login` when left out.
         push: set to False to stop before the push.
+        force: replace what somebody wrote or edited on the Hub's card.
 
     Example:
         ```python
@@ -115,6 +116,7 @@ class HubDistillCallback(TrainerCallback):
         gates: Sequence[str] = (),
         token: str | None = None,
         push: bool = True,
+        force: bool = False,
     ) -> None:
         self.teacher_settings = recipe.Teacher(model=teacher) if isinstance(teacher, str) else teacher
         self.repo_id = repo_id
@@ -128,6 +130,7 @@ class HubDistillCallback(TrainerCallback):
         self.gates = tuple(gates)
         self.token = token
         self.push = push
+        self.force = force
         self.agreement: TeacherAgreement | None = None
         self.checkpoints_go_to_hub = False
         self.left_out: tuple[str, ...] = ()
@@ -148,6 +151,8 @@ class HubDistillCallback(TrainerCallback):
             place = preflight(
                 self.repo_id, token=self.token, tag=self.tag, collection=self.collection, **self.destination
             )
+            if not self.force and not self.destination["create_pr"]:
+                refuse_foreign_card(place, token=self.token)
             # What is there already stays until the final push.
             self.left_out = ("README.md", *FACTS) if place.exists else ()
         check_sets(self.evaluation, Path(), seed=args.seed)
@@ -245,6 +250,7 @@ class HubDistillCallback(TrainerCallback):
                     tag=self.tag,
                     collection=self.collection,
                     gates=self.gates,
+                    force=self.force,
                     **self.destination,
                 )
             except HubDistillError as error:

@@ -75,7 +75,7 @@ class LabelColumn:
     folder: Path
     dimension: int
     digest: str
-    """Of the sources they came from: part of the embedding cache's key."""
+    """Of the vectors and their texts: part of the embedding cache's key, which so never mixes two origins."""
 
     @property
     def hashes(self) -> Hashes:
@@ -184,6 +184,7 @@ class _LabelWriter:
     def __init__(self, folder: Path) -> None:
         self._vectors = (folder / _LABELS).open("wb")
         self._hashes = (folder / _LABEL_HASHES).open("wb")
+        self._content = hashlib.sha256()
         self.dimension = 0
 
     def add(self, digest: bytes, label: Any, place: str) -> None:
@@ -200,6 +201,12 @@ class _LabelWriter:
         self.dimension = vector.size
         self._vectors.write(vector.tobytes())
         self._hashes.write(digest)
+        self._content.update(digest + vector.tobytes())
+
+    @property
+    def digest(self) -> str:
+        """Of all that was written."""
+        return self._content.hexdigest()
 
     def __enter__(self) -> _LabelWriter:
         return self
@@ -325,7 +332,7 @@ def _write(
         "key": key,
         "revisions": revisions,
         "label_dimension": labels.dimension,
-        "label_digest": _label_digest(settings, base),
+        "label_digest": labels.digest,
         "facts": facts.model_dump(mode="json"),
     }
     atomic.write_text(folder / _MANIFEST, json.dumps(manifest, indent=2) + "\n")
@@ -356,32 +363,14 @@ def _same_revisions(now: list[str | None], then: list[str | None]) -> bool:
 
 def _key(settings: settings_of.Corpus, base: Path, seed: int) -> str:
     """What the corpus depends on, apart from the data sets' revisions."""
-    files = [state for source in settings.sources for state in _file_states(source, base)]
+    files = [
+        [str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns]
+        for source in settings.sources
+        if source.files
+        for path in local_files(source, base)
+    ]
     parts = [FORMAT, settings.model_dump(mode="json"), files, seed]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _file_states(source: CorpusSource, base: Path) -> list[list[str | int]]:
-    """Path, size and time of a source's local files, which tell whether they were written anew."""
-    if not source.files:
-        return []
-    states = ((path, path.stat()) for path in local_files(source, base))
-    return [[str(path.resolve()), state.st_size, state.st_mtime_ns] for path, state in states]
-
-
-def _label_digest(settings: settings_of.Corpus, base: Path) -> str:
-    """Names the origin of the label vectors, so that caches never mix vectors of different origin.
-
-    Args:
-        settings: with the data sets' revisions.
-    """
-    fields = {"dataset", "config", "split", "revision", "files", "label"}
-    origins = [
-        [source.model_dump(mode="json", include=fields), *_file_states(source, base)]
-        for source in settings.sources
-        if source.label
-    ]
-    return hashlib.sha256(json.dumps(origins, sort_keys=True).encode()).hexdigest()
 
 
 def text_columns(source: CorpusSource, base: Path) -> tuple[str, ...]:

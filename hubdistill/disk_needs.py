@@ -75,10 +75,15 @@ def _sizes(
         case LayerStudent():
             blocks = encoder_blocks(teacher)
             kept = student.layers if isinstance(student.layers, int) else len(student.layers)
-            trained = _bytes(blocks) * kept // len(blocks)
-            return trained + (0 if student.vocabulary else _bytes(teacher) - _bytes(blocks)), trained
+            in_blocks = _in_float32(blocks)
+            trained = in_blocks * kept // len(blocks)
+            return trained + (0 if student.vocabulary else _in_float32(teacher) - in_blocks), trained
         case _:
             return (0 if student.vocabulary else _bytes(teacher)), None
+
+
+def _in_float32(module: nn.Module) -> int:
+    return 4 * sum(parameter.numel() for parameter in module.parameters())
 
 
 def _bytes(module: nn.Module) -> int:

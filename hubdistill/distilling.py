@@ -87,11 +87,11 @@ class Distiller:
     ) -> Student:
         teacher = self.teacher
         layers = self._layers(index, student, work)
-        model = reduce_layers(teacher.model, layers)
+        # A teacher in bfloat16 takes less memory; steps of training would be lost in it.
+        model = reduce_layers(teacher.model, layers).float()
         if student.refit and last_checkpoint(work) is None:
             refit_layers(model, teacher.model, layers, texts.texts(0, REFIT_TEXTS), prompt=teacher.prompt)
-        # A teacher in bfloat16 takes less memory; steps of training would be lost in it.
-        model, vocabulary = self._with_vocabulary(model.float(), student, texts)
+        model, vocabulary = self._with_vocabulary(model, student, texts)
         held_out = self._held_out_vectors
         projection = None
         if student.dimensions:

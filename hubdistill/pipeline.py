@@ -43,7 +43,7 @@ from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.held_out import HeldOut, of_corpus
 from hubdistill.free_space import refuse_full
 from hubdistill.gate_check import check_gates
-from hubdistill.hub import PushOutcome, preflight, push
+from hubdistill.hub import PushOutcome, preflight, push, refuse_foreign_card
 from hubdistill.hub.gates import refuse_unmet
 from hubdistill.hub.secrets import find_secrets
 from hubdistill.models import locate
@@ -127,8 +127,13 @@ class Run:
         """Makes the students."""
         return Distiller(self.recipe, self.teacher, self.corpus, self._vectors)
 
-    def preflight(self, *, push: bool, token: str | None = None) -> None:
+    def preflight(self, *, push: bool, token: str | None = None, force: bool = False) -> None:
         """Find out now what would fail after hours of work.
+
+        Args:
+            push: whether the students are to be published.
+            token: as `push` takes it.
+            force: as `push` takes it.
 
         Raises:
             HubDistillError: the first thing that stands in the way, in words that mend it.
@@ -167,7 +172,7 @@ class Run:
             raise CardError(f"card.template: there is no file {self.recipe.card.template}")
         if push:
             for name in self._names():
-                preflight(
+                place = preflight(
                     self.repo_id(name),
                     token=token,
                     private=self.recipe.publish.private,
@@ -176,6 +181,8 @@ class Run:
                     tag=self.recipe.publish.tag,
                     collection=self.recipe.publish.collection,
                 )
+                if not force and not self.recipe.publish.create_pr:
+                    refuse_foreign_card(place, token=token)
 
     def repo_id(self, name: str) -> str:
         """Where a student goes on the Hub.
@@ -340,14 +347,11 @@ class Run:
         reused = made is not None and made.fingerprint == fingerprint
         if made is None or not reused:
             new = self.distiller.make(index, student, self._work(student.name, fingerprint))
-            texts = self.corpus.train.head(new.facts.texts)
             made = Made(
                 fingerprint=fingerprint,
                 layers=new.layers,
                 parameters=sum(parameter.numel() for parameter in new.model.parameters()),
-                training=new.facts.model_copy(
-                    update={"samples": self._samples(texts), "teacher_seconds": self._teacher_seconds()}
-                ),
+                training=new.facts.model_copy(update={"teacher_seconds": self._teacher_seconds()}),
             )
             if processes().is_main_process:
                 self._save(student.name, new.model, made)
@@ -401,12 +405,11 @@ class Run:
             "teacher": [
                 self.teacher.name,
                 self.teacher.content,
-                self.recipe.teacher.model_dump(mode="json"),
+                self.recipe.teacher.model_dump(mode="json", exclude={"hub_id", "batch_tokens"}),
             ],
             "corpus": self.corpus.facts.sha256,
-            "labels": self.corpus.labels and self.corpus.labels.digest,
+            "labels": self.corpus.labels.digest if self.corpus.labels else None,
             "student": student.model_dump(mode="json"),
-            "samples": self.recipe.card.samples,
             "seed": self.recipe.seed,
         }
         if isinstance(student, ModelStudent):
@@ -422,13 +425,14 @@ class Run:
             # Its training texts may be held out by now, and the report would tell of another recipe.
             state = "was made by another recipe, corpus or teacher" if made else "is not there yet"
             raise TrainingError(f"student '{name}' {state}; run `hubdistill distill` with this recipe")
-        start = made.training.start
+        training, start = made.training, made.training.start
+        samples = self._samples(self.corpus.train.head(training.texts))
         folder = self.student_folder(name)
         return Subject(
             name,
             locate(str(folder.resolve())),
             settle_owner(self.recipe.card, self.teacher),
-            training=made.training,
+            training=training.model_copy(update={"samples": samples}),
             kept_layers=made.layers,
             base_model=start.hub_id if start else self.teacher.base_model_id,
             corpus=self.corpus.facts,

@@ -156,6 +156,18 @@ def test_no_checkpoint_passes_by_the_gates(hub: LocalHub, tmp_path: Path, tiny_t
     assert HfApi(endpoint=hub.endpoint, token="hf_demo").list_repo_files("demo/student") == [".gitattributes"]
 
 
+def test_a_card_of_somebody_else_is_told_before_the_first_step(
+    hub: LocalHub, tmp_path: Path, tiny_teacher_folder: Path
+) -> None:
+    api = HfApi(endpoint=hub.endpoint, token="hf_demo")
+    api.create_repo("demo/student")
+    card = b"---\nlicense: mit\n---\n# By hand\n"
+    api.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id="demo/student")
+    done = run_script(hub, tmp_path, tiny_teacher_folder)
+    assert "a card that hubdistill did not write" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("license", "token", "message"),
     [("wtf", "hf_demo", "wtf"), ("mit", "hf_read", "write"), ("mit", "hf_unknown", "token")],

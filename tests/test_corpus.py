@@ -395,8 +395,7 @@ def test_label_vectors_that_were_written_anew_are_others(
     source = CorpusSource(files=("a.parquet",), label="label")
     digests = []
     for value in (1.0, 1.0, 2.0):
-        if not digests or value == 2.0:
-            write_labelled(tmp_path / "a.parquet", [[value, 0.0]] * 50)
+        write_labelled(tmp_path / "a.parquet", [[value, 0.0]] * 50)
         labels = read(source).labels
         assert labels is not None
         assert labels.vectors[0, 0] == value

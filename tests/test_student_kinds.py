@@ -258,7 +258,6 @@ def test_vectors_that_are_cut_are_told_first(
 def test_a_teacher_in_bfloat16_has_students_in_float32(data: dict[str, Any], tmp_path: Path) -> None:
     data = only(data, "narrow")
     data["teacher"]["dtype"] = "bfloat16"
-    data["students"][0]["refit"] = False
     run = run_of(data, tmp_path)
     run.distill()
     student = SentenceTransformer(str(run.student_folder("narrow")), device="cpu")

@@ -178,6 +178,8 @@ def _data_table(report: DistillationReport) -> Markdown:
                 if data.documents is None
                 else f"{count(data.n)} / {count(data.documents)} documents"
             )
+            if data.own_documents:
+                size += f", {count(data.own_documents)} queries not finding themselves"
             digest = code(data.sha256[:12])
             if data.kind == "benchmark":
                 digest += " (of the task)"

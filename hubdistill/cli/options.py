@@ -26,7 +26,9 @@ Token = Annotated[
 ]
 
 
-def prepare(recipe: Path, device: str | None, *, push: bool = False, token: str | None = None) -> Run:
+def prepare(
+    recipe: Path, device: str | None, *, push: bool = False, token: str | None = None, force: bool = False
+) -> Run:
     """Read a recipe and find out, before any work, what would go wrong later."""
     from hubdistill.recipe_file import load_recipe
 
@@ -35,5 +37,5 @@ def prepare(recipe: Path, device: str | None, *, push: bool = False, token: str 
     from hubdistill.pipeline import Run
 
     run = Run(settings, device=device)
-    run.preflight(push=push, token=token)
+    run.preflight(push=push, token=token, force=force)
     return run

@@ -40,7 +40,7 @@ def run(
         steps = plan(load_recipe(recipe), push=push)
         sink.show(steps, human=["\n".join(f"{step}: {what}" for step, what in steps.items())])
         return
-    job = prepare(recipe, device, push=push, token=token)
+    job = prepare(recipe, device, push=push, token=token, force=force)
     job.embed()
     job.distill()
     reports = job.evaluate()

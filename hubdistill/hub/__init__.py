@@ -7,6 +7,7 @@ are conditions on the report without which nothing is pushed.
 """
 
 from hubdistill.hub.access import Preflight, preflight
+from hubdistill.hub.card_conflicts import refuse_foreign_card
 from hubdistill.hub.collection import Collection
 from hubdistill.hub.files import LeftOut
 from hubdistill.hub.gates import GateCheck, GateResult
@@ -26,4 +27,5 @@ __all__ = [
     "check_loads_back",
     "preflight",
     "push",
+    "refuse_foreign_card",
 ]

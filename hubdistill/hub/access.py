@@ -116,9 +116,10 @@ def _ask(
         if user is None:
             raise PublishError(f"'{repo_id}' names no namespace; give namespace/name")
         repo_id = f"{user}/{repo_id}"
-    if account:
-        _check_role(account, repo_id, create_pr=create_pr)
     is_private = _visibility(api, repo_id)
+    if account:
+        # What is not there has to be made first, for which a pull request's permission is too little.
+        _check_role(account, repo_id, create_pr=create_pr and is_private is not None)
     if is_private is None:
         _check_may_create(repo_id, user, namespaces)
     elif not create_pr:

@@ -13,8 +13,11 @@ from hubdistill.card.keep import kept_sections
 from hubdistill.card.metadata import read_metadata
 from hubdistill.card.stamp import body_lines, read_stamp, stamp_of, words
 from hubdistill.errors import CardError
+from hubdistill.hub.access import Preflight, client, secret
+from hubdistill.hub.failures import explained
 from hubdistill.hub.files import CARD
 from hubdistill.hub.plan import read_content
+from hubdistill.hub.references import find_head
 
 _SEARCHED = 20
 """Earlier cards that are looked at."""
@@ -78,6 +81,27 @@ def compare_cards(api: HfApi, repo_id: str, head: str, *, on_hub: str, ours: str
     return Edits(frozenset(newer), frozenset(behind), tuple(lost))
 
 
+def refuse_foreign_card(place: Preflight, *, token: str | None = None) -> None:
+    """Find out before any work whether a push would have to replace a card that hubdistill did not write.
+
+    Raises:
+        CardError: it would.
+        PublishError: the Hub cannot be asked.
+    """
+    if not place.exists:
+        return
+    api = client(token, place.endpoint)
+    with explained(f"looking for a card in {place.repo_id}", endpoint=place.endpoint, token=secret(api)):
+        head, _ = find_head(api, place)
+        content = read_content(api, place.repo_id, CARD, head) if head else None
+    card = (content or b"").decode("utf-8", errors="replace")
+    if read_stamp(card) is None and not is_ours(card) and _words_of(card):
+        raise CardError(
+            f"{place.url} has a card that hubdistill did not write, and a push would replace it; put what "
+            "you need of it into the recipe's `card:` or into kept sections, and add --force (`force=True`)"
+        )
+
+
 def explain(lost: Sequence[str]) -> str:
     """A conflict in words, with the difference."""
     more = [f"... and {len(lost) - _SHOWN} more lines"] if len(lost) > _SHOWN else []
@@ -106,12 +130,19 @@ def _lost(base: str | None, on_hub: str, ours: str) -> list[str]:
 def _foreign(on_hub: str, ours: str) -> list[str]:
     """What a card of somebody else says, if more than metadata that ours has as well."""
     try:
-        (theirs, text), (mine, _) = read_metadata(on_hub), read_metadata(ours)
-        replaced = bool(text.strip() or theirs.keys() - mine.keys())
+        replaced = bool(_words_of(on_hub) or read_metadata(on_hub)[0].keys() - read_metadata(ours)[0].keys())
     except CardError:
         replaced = True
     hub, folder = body_lines(on_hub), body_lines(ours)
     return _difference(hub, folder, "the card on the Hub", "the card of the folder") if replaced else []
+
+
+def _words_of(card: str) -> str:
+    """What a card says besides its metadata."""
+    try:
+        return read_metadata(card)[1].strip()
+    except CardError:
+        return card.strip()
 
 
 def _difference(before: Sequence[str], after: Sequence[str], one: str, other: str) -> list[str]:

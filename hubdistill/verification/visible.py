@@ -7,51 +7,74 @@ from typing import Final
 
 from hubdistill.card.text import outside_fences
 
-_ENDS: Final = {"<!--": "-->", "<![CDATA[": "]]>", "<?": "?>"}
-"""What is never shown, by its beginning."""
-_HIDING: Final = re.compile(
-    "details|dialog|iframe|noscript|object|script|select|style|svg|template|textarea|title", re.IGNORECASE
+_PART: Final = re.compile(
+    r"(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)"  # code in a line has no markup
+    r"|(?P<gap>\n\n)"
+    r"|(?P<comment><!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z))"
+    r"|<(?P<end>/?)(?P<tag>[A-Za-z][A-Za-z0-9-]*)(?=[\s/>])(?P<attributes>(?:\"[^\"]*\"|'[^']*'|[^<>\"'])*)>",
+    re.DOTALL,
 )
-_BEGINNING: Final = re.compile(r"<!--|<!\[CDATA\[|<\?|<(/?)([A-Za-z][\w-]*)([^<>]*)")
-_HIDDEN: Final = re.compile(r"\b(?:hidden|style|class)\b", re.IGNORECASE)
+_VALUE: Final = re.compile(r"=\s*(?:\"[^\"]*\"|'[^']*'|[^\s>]+)")
+_HIDING: Final = re.compile("details|dialog|iframe|noscript|script|select|style|svg|template|textarea|title")
+_HIDING_ATTRIBUTES: Final = {"hidden", "style", "class"}
+_BLOCKS: Final = re.compile(
+    "article|aside|blockquote|center|div|dl|fieldset|figure|footer|form|header|main|nav|ol|p|pre|section|table|ul"
+)
+"""Elements that may hold more than a line, and hide it by their attributes."""
 
 
 def visible_lines(text: str) -> set[str]:
     """The lines before which nothing was opened that hides them, without white space at their end."""
+    lines = [line for _, line in outside_fences([line.rstrip() for line in text.splitlines()])]
+    hidden = _hidden("\n".join(lines))
     found: set[str] = set()
-    opened: list[str] = []
-    for _, line in outside_fences([line.rstrip() for line in text.splitlines()]):
-        if not opened:
+    place = 0
+    for line in lines:
+        if not any(start < place < end for start, end in hidden):
             found.add(line)
-        _follow(line, opened)
+        place += len(line) + 1
     return found
 
 
 def hides(line: str) -> bool:
     """Whether a line has anything that could hide its own words."""
-    return any(match[2] is None or _is_hiding(match) for match in _BEGINNING.finditer(line))
+    return any(
+        part["comment"] or (part["tag"] and not part["end"] and _is_hiding(part))
+        for part in _PART.finditer(line)
+    )
 
 
-def _follow(line: str, opened: list[str]) -> None:
-    """Add what a line opens, and take away what it closes."""
-    rest = line
-    while True:
-        if opened and opened[-1] in _ENDS:
-            _, end, rest = rest.partition(_ENDS[opened[-1]])
-            if not end:
-                return
-            opened.pop()
-        match = _BEGINNING.search(rest)
-        if match is None:
-            return
-        rest = rest[match.end() :]
-        if match[2] is None:
-            opened.append(match[0])
-        elif match[1] and (name := match[2].lower()) in opened:
-            del opened[opened.index(name) :]
-        elif _is_hiding(match):
-            opened.append(match[2].lower())
+def _hidden(text: str) -> list[tuple[int, int]]:
+    """Where the hidden parts of a text begin and end."""
+    found: list[tuple[int, int]] = []
+    opened: list[str] = []
+    since = 0
+    for part in _PART.finditer(text):
+        before = bool(opened)
+        if part["comment"]:
+            found.append(part.span())
+        elif part["gap"]:
+            # A paragraph ends with it, closed or not.
+            opened = [tag for tag in opened if tag != "p"]
+        elif part["tag"]:
+            _follow(part, opened)
+        if opened and not before:
+            since = part.start()
+        elif before and not opened:
+            found.append((since, part.start()))
+    return [*found, (since, len(text))] if opened else found
 
 
-def _is_hiding(tag: re.Match[str]) -> bool:
-    return not tag[1] and bool(_HIDING.fullmatch(tag[2]) or _HIDDEN.search(tag[3]))
+def _follow(part: re.Match[str], opened: list[str]) -> None:
+    """Add the element that a tag opens, if it hides, and take away what it closes."""
+    tag = part["tag"].lower()
+    if not part["end"]:
+        if _is_hiding(part) and (_HIDING.fullmatch(tag) or _BLOCKS.fullmatch(tag)):
+            opened.append(tag)
+    elif tag in opened:
+        del opened[opened.index(tag) :]
+
+
+def _is_hiding(part: re.Match[str]) -> bool:
+    names = _VALUE.sub(" ", part["attributes"].lower()).split()
+    return bool(_HIDING.fullmatch(part["tag"].lower())) or not _HIDING_ATTRIBUTES.isdisjoint(names)

@@ -13,7 +13,7 @@ from hubdistill.card import render_card
 from hubdistill.card.stamp import without_stamp
 from hubdistill.errors import CardError
 from hubdistill.figures import planned_figures
-from hubdistill.hub import PushOutcome
+from hubdistill.hub import PushOutcome, preflight, refuse_foreign_card
 from hubdistill.localhub.server import LocalHub
 
 Send = Callable[..., PushOutcome]
@@ -113,12 +113,19 @@ def test_card_of_somebody_else_stops_the_first_push(
     api = HfApi(endpoint=hub.endpoint, token=WRITE)
     api.create_repo(repo_id)
     api.upload_file(path_or_fileobj=there.encode(), path_in_repo="README.md", repo_id=repo_id)
+    place = preflight(repo_id, token=WRITE, endpoint=hub.endpoint)
+    if "#" in there:
+        with pytest.raises(CardError, match="a card that hubdistill did not write"):
+            refuse_foreign_card(place, token=WRITE)
+    else:
+        refuse_foreign_card(place, token=WRITE)
     if stops:
         with pytest.raises(CardError, match="would undo it"):
             send()
         assert on_hub() == there
     send(force=stops)
     assert "by hand" not in on_hub().lower()
+    refuse_foreign_card(place, token=WRITE)
 
 
 @pytest.mark.parametrize(

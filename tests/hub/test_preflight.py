@@ -126,13 +126,15 @@ def test_offline_mode_is_said_up_front(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def whoami(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, object], int], None]:
+def whoami(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Answer whoami with a form of token that the local Hub does not have."""
 
-    def answer(account: dict[str, object], status: int = 200) -> None:
+    def answer(account: dict[str, object], status: int = 200, *, there: bool = False) -> None:
         def respond(request: httpx2.Request) -> httpx2.Response:
             if request.url.path == "/api/whoami-v2":
                 return httpx2.Response(status, json=account)
+            if there and request.url.path.startswith("/api/models/"):
+                return httpx2.Response(200, json={"id": "demo/new", "private": False})
             return httpx2.Response(404, headers={"X-Error-Code": "RepoNotFound"}, json={"error": "no"})
 
         client = httpx2.Client(transport=httpx2.MockTransport(respond))
@@ -173,10 +175,13 @@ def test_fine_grained_token_that_may_propose(whoami: Callable[..., None], everyw
     account = fine_grained("demo", "repo.content.read" if everywhere else "discussion.write")
     if everywhere:
         account["auth"]["accessToken"]["fineGrained"]["global"] = ["discussion.write"]
-    whoami(account)
-    assert preflight("demo/new", token="hf_x", endpoint="http://hub", create_pr=True).repo_id == "demo/new"
+    whoami(account, there=True)
+    assert preflight("demo/new", token="hf_x", endpoint="http://hub", create_pr=True).exists
     with pytest.raises(NotYourRepositoryError, match="may write to no repository"):
         preflight("demo/new", token="hf_x", endpoint="http://hub")
+    whoami(account)
+    with pytest.raises(NotYourRepositoryError, match="may write to no repository"):  # nor make one
+        preflight("demo/new", token="hf_x", endpoint="http://hub", create_pr=True)
 
 
 def test_organisation_where_one_only_reads_is_no_namespace(whoami: Callable[..., None]) -> None:

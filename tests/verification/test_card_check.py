@@ -271,7 +271,8 @@ def test_limits_may_not_be_taken_away() -> None:
         ("Words <!-- and more", "and more --> words"),
         ("<details><summary>Boilerplate</summary>", "</details>"),
         ('<div style="display: none">', "</div>"),
-        ("<p hidden>", "</p>"),
+        ("<section hidden>", "</section>"),
+        ('<div title="a > b"  hidden>', "</div>"),
         ("<?", "?>"),
         ("```", "```"),
     ],
@@ -296,6 +297,24 @@ def test_a_kept_section_or_a_moved_line_hides_no_limits_either() -> None:
     moved = TEXT.replace(f"{recipe}</details>\n", recipe)
     moved = moved.replace("## Licence and provenance", "</details>\n\n## Licence and provenance")
     assert compare(moved).problems
+    for opening in ("<p hidden>", '<div\nstyle="display: none">'):
+        assert edited("## Limitations\n", f"{opening}\n## Limitations\n").problems
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '<img src="a.png" style="width:300px">',
+        '<p style="color: red">Mine.',
+        "See <https://example.org/docs/style-guide>.",
+        "It takes a `<details>` or a List<object>.",
+        '<div class="mine">Mine.</div>',
+        '<a href="style.html">Mine</a>',
+    ],
+)
+def test_what_an_author_writes_in_a_kept_section_hides_nothing(words: str) -> None:
+    kept = "<!-- hubdistill:keep introduction -->\n"
+    assert not edited(kept, f"{kept}{words}\n").problems
 
 
 def test_a_line_of_the_limits_may_not_hide_its_own_words() -> None:
