@@ -158,7 +158,7 @@ class Distiller:
             and student.select == "search"
         )
         texts = self.corpus.train.head(max(SEARCH_TEXTS, 2 * (model.get_embedding_dimension() or 0)))
-        vectors = unit_rows(self.vectors(texts)[:].astype(np.float32))
+        vectors = unit_rows(self.vectors(texts)[:])
         return search_layers(model, smallest, texts, vectors, prompt=self.teacher.prompt)
 
     def _solve(

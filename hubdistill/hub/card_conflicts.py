@@ -14,9 +14,9 @@ from hubdistill.card.metadata import read_metadata
 from hubdistill.card.stamp import body_lines, read_stamp, stamp_of, words
 from hubdistill.errors import CardError
 from hubdistill.hub.access import Preflight, client, secret
+from hubdistill.hub.card_on_hub import read_card
 from hubdistill.hub.failures import explained
 from hubdistill.hub.files import CARD
-from hubdistill.hub.plan import read_content
 from hubdistill.hub.references import find_head
 
 _SEARCHED = 20
@@ -73,8 +73,8 @@ def compare_cards(api: HfApi, repo_id: str, head: str, *, on_hub: str, ours: str
     for name in apart:
         if name in conflicts and name not in newer:
             lost += _difference(apart[name], mine[name], f"kept section '{name}' on the Hub", "in the folder")
-    if pushed is None and not is_ours(on_hub):
-        lost += _foreign(on_hub, ours)
+    if _is_foreign(on_hub):
+        lost += _replaced(on_hub, ours)
     if edited and pushed is not None:
         base = next((card for card in earlier if stamp_of(card).body == pushed.body), None)
         lost += _lost(base, on_hub, ours)
@@ -93,9 +93,8 @@ def refuse_foreign_card(place: Preflight, *, token: str | None = None) -> None:
     api = client(token, place.endpoint)
     with explained(f"looking for a card in {place.repo_id}", endpoint=place.endpoint, token=secret(api)):
         head, _ = find_head(api, place)
-        content = read_content(api, place.repo_id, CARD, head) if head else None
-    card = (content or b"").decode("utf-8", errors="replace")
-    if read_stamp(card) is None and not is_ours(card) and _words_of(card):
+        card = read_card(api, place.repo_id, head) if head else ""
+    if _is_foreign(card) and _words_of(card):
         raise CardError(
             f"{place.url} has a card that hubdistill did not write, and a push would replace it; put what "
             "you need of it into the recipe's `card:` or into kept sections, and add --force (`force=True`)"
@@ -127,7 +126,12 @@ def _lost(base: str | None, on_hub: str, ours: str) -> list[str]:
     return edits if undone else []
 
 
-def _foreign(on_hub: str, ours: str) -> list[str]:
+def _is_foreign(card: str) -> bool:
+    """Whether hubdistill neither wrote a card nor pushed it."""
+    return read_stamp(card) is None and not is_ours(card)
+
+
+def _replaced(on_hub: str, ours: str) -> list[str]:
     """What a card of somebody else says, if more than metadata that ours has as well."""
     try:
         replaced = bool(_words_of(on_hub) or read_metadata(on_hub)[0].keys() - read_metadata(ours)[0].keys())
@@ -159,7 +163,7 @@ def _earlier_cards(api: HfApi, repo_id: str, head: str) -> Iterator[str]:
         if changed is None or changed.oid not in history:
             return
         if number:
-            card = (read_content(api, repo_id, CARD, changed.oid) or b"").decode("utf-8", errors="replace")
+            card = read_card(api, repo_id, changed.oid)
             try:
                 kept_sections(card)
                 yield card
