@@ -77,7 +77,7 @@ PROJECTION = """\
 }"""
 
 METHODS = {
-    "layers": (DISTILLATION, LAYER_DROPPING),
+    "layers": (DISTILLATION,),
     "static": (DISTILLATION, CONJUGATE_GRADIENTS),
     "trimmed": (),
     "model": (DISTILLATION,),
@@ -205,11 +205,13 @@ def citations(report: DistillationReport) -> tuple[Entry, ...]:
         CardError: an entry of the recipe or of the report is not BibTeX.
     """
     training, hub_id = report.training, report.models[report.teacher].hub_id or ""
+    shortened = report.models[report.student].architecture.kept_layers is not None
     groups: list[tuple[str, Iterable[str]]] = [
         ("card.citation", [report.owner.citation] if report.owner.citation else []),
         ("hubdistill", [SENTENCE_TRANSFORMERS]),
         ("training.citations", training.citations if training else ()),
         ("hubdistill", METHODS[training.method] if training else ()),
+        ("hubdistill", [LAYER_DROPPING] if training and shortened else ()),
         ("hubdistill", [VOCABULARY_TRIMMING] if training and training.vocabulary else ()),
         ("hubdistill", [PROJECTION] if training and training.projection else ()),
         (

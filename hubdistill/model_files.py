@@ -66,8 +66,7 @@ def folder_digests(folder: Path) -> tuple[str, str]:
         TeacherError: there are no weights.
     """
     weights = weight_files(folder)
-    parts = [path for path in _files(folder) if path.suffix in (".json", ".txt", ".model")]
-    sums = {path: sha256_of(path) for path in sorted({*weights, *parts})}
+    sums = {path: sha256_of(path) for path in sorted({*weights, *_model_files(folder)})}
     of_weights = [sums[path] for path in weights]
     lines = "".join(f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in sums.items())
     return weights_digest(of_weights), hashlib.sha256(lines.encode()).hexdigest()

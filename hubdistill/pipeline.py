@@ -180,6 +180,7 @@ class Run:
                     create_pr=self.recipe.publish.create_pr,
                     tag=self.recipe.publish.tag,
                     collection=self.recipe.publish.collection,
+                    collection_note=self.recipe.publish.collection_note,
                 )
                 if not force and not self.recipe.publish.create_pr:
                     refuse_foreign_card(place, token=token)

@@ -21,6 +21,7 @@ from pydantic import (
 
 from hubdistill.conditions import parse_condition
 from hubdistill.git_names import describe_refusal, is_git_name
+from hubdistill.push_rules import contradiction
 
 RESERVED_NAMES = frozenset({"held-out", "held-out-retrieval", "speed"})
 """Names that the report gives to what is measured on held-out texts."""
@@ -453,11 +454,23 @@ class Publish(Settings):
     tag: GitName | None = None
     collection: str | None = None
     """Title or slug of the collection that all students go into; a title that there is none of is made."""
-    collection_note: Annotated[str, Field(max_length=500)] | None = None
+    collection_note: str | None = None
     """Stands beside each student in the collection."""
     commit_message: str | None = None
     gates: tuple[Gate, ...] = ()
     """Conditions on each student's report; one that does not meet all of them is not pushed."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Publish:
+        if problem := contradiction(
+            create_pr=self.create_pr,
+            revision=self.revision,
+            tag=self.tag,
+            collection=self.collection,
+            collection_note=self.collection_note,
+        ):
+            raise ValueError(problem)
+        return self
 
 
 class Recipe(Settings):

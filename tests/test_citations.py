@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sample_report import bge_m3_report, mxbai_report, static_report
 
 from hubdistill.citations import (
+    LAYER_DROPPING,
     METHODS,
     SENTENCE_TRANSFORMERS,
     TEACHERS,
@@ -30,6 +31,14 @@ def test_library_losses_method_and_teacher_are_cited_in_this_order() -> None:
         "sajjad2023effect",
         "bge-m3",
     ]
+
+
+def test_leaving_out_layers_is_cited_where_it_was_done() -> None:
+    report = bge_m3_report()
+    student = report.models[report.student]
+    whole = student.architecture.model_copy(update={"kept_layers": None})
+    models = {**report.models, report.student: student.model_copy(update={"architecture": whole})}
+    assert "sajjad2023effect" not in keys(report.model_copy(update={"models": models}))
 
 
 def test_owner_s_own_work_comes_first() -> None:
@@ -64,7 +73,7 @@ def test_entries_of_the_teacher_s_own_card_are_taken_over_once() -> None:
 
 
 def test_every_entry_we_ship_is_valid() -> None:
-    shipped = [SENTENCE_TRANSFORMERS]
+    shipped = [SENTENCE_TRANSFORMERS, LAYER_DROPPING]
     shipped += [text for texts in (*METHODS.values(), *TEACHERS.values()) for text in texts]
     for text in shipped:
         (entry,) = parse_bibtex(text)

@@ -238,6 +238,17 @@ def test_every_problem_is_told_at_once() -> None:
             },
             "evaluation: the name 'x' is used twice",
         ),
+        ({"publish": {"create_pr": True, "tag": "v1"}}, "publish: a tag marks a commit of a branch"),
+        ({"publish": {"create_pr": True, "revision": "next"}}, "publish: a pull request proposes changes"),
+        (
+            {"publish": {"create_pr": True, "collection": "Small"}},
+            "publish: a pull request publishes nothing",
+        ),
+        ({"publish": {"collection_note": "fast"}}, "publish: the note belongs to a collection"),
+        (
+            {"publish": {"collection": "Small", "collection_note": "x" * 501}},
+            "publish: the collection's note has 501 characters; the Hub takes 500",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_place(changes: dict[str, Any], message: str) -> None:

@@ -12,6 +12,7 @@ from hubdistill.cli.options import Token
 from hubdistill.cli.output import Sink
 from hubdistill.conditions import parse_condition
 from hubdistill.git_names import describe_refusal, is_git_name
+from hubdistill.push_rules import contradiction
 
 
 def push(
@@ -107,10 +108,14 @@ def push(
       hubdistill push FOLDER --repo-id my-org/student --collection "Small models"
       hubdistill push FOLDER --repo-id my-org/student --exclude "onnx/*" --dry-run
     """
-    if revision and create_pr:
-        raise typer.BadParameter("--create-pr opens its own branch; leave out --revision")
-    if collection_note and not collection:
-        raise typer.BadParameter("--collection-note stands in a collection; name it with --collection")
+    if problem := contradiction(
+        create_pr=create_pr,
+        revision=revision,
+        tag=tag,
+        collection=collection,
+        collection_note=collection_note,
+    ):
+        raise typer.BadParameter(problem)
     for option, name in (("--revision", revision), ("--tag", tag)):
         if name and not is_git_name(name):
             raise typer.BadParameter(f"{option}: {describe_refusal(name)}")

@@ -19,8 +19,7 @@ from hubdistill.git_names import describe_refusal, is_git_name
 from hubdistill.hub.collection import Collection, find_collection
 from hubdistill.hub.failures import NO_TOKEN, explained
 from hubdistill.hub.retry import Progress, patiently
-
-MAIN = "main"
+from hubdistill.push_rules import MAIN, contradiction
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ def preflight(
     create_pr: bool = False,
     tag: str | None = None,
     collection: str | None = None,
+    collection_note: str | None = None,
     endpoint: str | None = None,
     progress: Progress | None = None,
 ) -> Preflight:
@@ -73,6 +73,7 @@ def preflight(
         create_pr: the push is to open a pull request.
         tag: to be put on the commit.
         collection: title or slug of the collection that the model goes into.
+        collection_note: to stand beside the model there.
         endpoint: the Hub's address; HF_ENDPOINT by default.
         progress: called with a short sentence when something has to be tried again.
 
@@ -86,10 +87,14 @@ def preflight(
     for option, name in (("--revision", revision), ("--tag", tag)):
         if name and not is_git_name(name):
             raise PublishError(f"{option}: {describe_refusal(name)}")
-    if create_pr and revision not in (None, MAIN):
-        raise PublishError(f"--create-pr proposes changes to {MAIN}; leave out --revision {revision}")
-    if create_pr and collection:
-        raise PublishError("a pull request publishes nothing yet; leave out --collection until it is merged")
+    if problem := contradiction(
+        create_pr=create_pr,
+        revision=revision,
+        tag=tag,
+        collection=collection,
+        collection_note=collection_note,
+    ):
+        raise PublishError(problem)
     api = client(token, endpoint)
     with explained(f"preflight of {repo_id}", endpoint=api.endpoint, token=secret(api)):
         return patiently(

@@ -11,7 +11,6 @@ from huggingface_hub.errors import HfHubHTTPError
 from hubdistill.errors import NotYourRepositoryError, PublishError
 
 _SLUG = re.compile(r"[\w.-]+/[\w-]+-[0-9a-f]{24}")
-_LONGEST_NOTE = 500
 """Characters of a note, by the Hub's own limit."""
 
 
@@ -38,18 +37,6 @@ class Collection:
     def __str__(self) -> str:
         where = f" ({self.url})" if self.url else ""
         return f"{self.title}{where}"
-
-
-def check_note(note: str | None) -> None:
-    """Refuse a note that is too long for the Hub.
-
-    Raises:
-        PublishError: it is.
-    """
-    if note and len(note) > _LONGEST_NOTE:
-        raise PublishError(
-            f"the note of a collection's item has {len(note)} characters; the Hub takes {_LONGEST_NOTE}"
-        )
 
 
 def find_collection(

@@ -14,7 +14,7 @@ from hubdistill.card.keep import kept_sections
 from hubdistill.card.stamp import words
 from hubdistill.conditions import Condition, NoRegression
 from hubdistill.errors import CardError, GateError, ReportError, StaleParentError
-from hubdistill.hub.access import MAIN, Preflight
+from hubdistill.hub.access import Preflight
 from hubdistill.hub.card_conflicts import compare_cards, explain
 from hubdistill.hub.card_on_hub import card_diff, merge_card, read, read_card, stamp_card
 from hubdistill.hub.failures import is_passing, is_stale
@@ -26,6 +26,7 @@ from hubdistill.hub.plan import Plan, differences, is_same, make_plan, read_cont
 from hubdistill.hub.references import find_head, refuse_taken_tag
 from hubdistill.hub.retry import ATTEMPTS, Progress, wait
 from hubdistill.hub.upload import Operation, upload
+from hubdistill.push_rules import MAIN
 from hubdistill.report import FILE_NAME, DistillationReport, parse_report
 
 _SEARCHED = 20

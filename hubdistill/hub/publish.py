@@ -12,7 +12,7 @@ from hubdistill.card.foreign import refuse_other_weights
 from hubdistill.errors import PublishError
 from hubdistill.hub.access import Preflight, client, preflight, secret
 from hubdistill.hub.card_on_hub import address_card, refuse_invalid_card, validate_on_hub
-from hubdistill.hub.collection import check_note, put_into
+from hubdistill.hub.collection import put_into
 from hubdistill.hub.failures import explained
 from hubdistill.hub.files import CARD, select
 from hubdistill.hub.gates import parse_gates
@@ -100,11 +100,6 @@ def push(
     """
     tell = progress or (lambda _: None)
     folder = Path(folder)
-    if create_pr and tag:
-        raise PublishError(
-            "a tag marks a commit of a branch; merge the pull request first, then push with --tag"
-        )
-    check_note(collection_note)
     conditions = parse_gates(gates)
     selection = select(folder, include=include, exclude=exclude)
     api = client(token, endpoint)
@@ -142,6 +137,7 @@ def push(
         create_pr=create_pr,
         tag=tag,
         collection=collection,
+        collection_note=collection_note,
         endpoint=endpoint,
         progress=progress,
     )

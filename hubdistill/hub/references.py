@@ -6,8 +6,9 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
 from hubdistill.errors import PublishError
-from hubdistill.hub.access import MAIN, Preflight
+from hubdistill.hub.access import Preflight
 from hubdistill.hub.plan import Plan
+from hubdistill.push_rules import MAIN
 
 
 def find_head(api: HfApi, place: Preflight) -> tuple[str | None, bool]:

@@ -114,7 +114,7 @@ def test_collection_of_somebody_else_is_refused(hub: LocalHub, api: HfApi, repo_
 
 
 def test_pull_request_goes_into_no_collection_and_notes_are_short(send: Push, title: str) -> None:
-    with pytest.raises(PublishError, match="leave out --collection until it is merged"):
+    with pytest.raises(PublishError, match="leave out the collection until it is merged"):
         send(create_pr=True, collection=title)
     with pytest.raises(PublishError, match="has 501 characters; the Hub takes 500"):
         send(collection=title, collection_note="x" * 501)

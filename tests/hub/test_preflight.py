@@ -86,8 +86,13 @@ def test_bad_repository_id_comes_with_a_good_one(given: str, suggested: str) -> 
 
 
 def test_pull_requests_are_against_main(hub: LocalHub) -> None:
-    with pytest.raises(PublishError, match="leave out --revision next"):
+    with pytest.raises(PublishError, match="leave out the revision 'next'"):
         preflight("demo/new", token=WRITE, endpoint=hub.endpoint, create_pr=True, revision="next")
+
+
+def test_a_tag_on_a_pull_request_is_refused_before_anything_is_made(hub: LocalHub) -> None:
+    with pytest.raises(PublishError, match="merge the pull request first"):
+        preflight("demo/new", token=WRITE, endpoint=hub.endpoint, create_pr=True, tag="v1")
 
 
 @pytest.mark.parametrize(
