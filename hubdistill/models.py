@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from huggingface_hub.errors import (
 from sentence_transformers import SentenceTransformer
 
 from hubdistill.errors import TeacherError
+from hubdistill.front_matter import split_front_matter
 from hubdistill.model_files import folder_digests
 
 
@@ -243,10 +243,10 @@ def _front_matter(readme: Path | None) -> dict[str, Any]:
     """The metadata at the top of a card; empty when there is none."""
     if readme is None or not readme.is_file():
         return {}
-    block = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", readme.read_text("utf-8", "replace"), re.DOTALL)
+    text, _ = split_front_matter(readme.read_text("utf-8", "replace"))
     try:
         # BaseLoader leaves every value a string: the language `no` is Norwegian, not false.
-        found = yaml.load(block[1], yaml.BaseLoader) if block else {}
+        found = yaml.load(text, yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

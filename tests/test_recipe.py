@@ -242,7 +242,7 @@ def test_every_problem_is_told_at_once() -> None:
         ({"publish": {"create_pr": True, "revision": "next"}}, "publish: a pull request proposes changes"),
         (
             {"publish": {"create_pr": True, "collection": "Small"}},
-            "publish: a pull request publishes nothing",
+            "a pull request publishes nothing yet",
         ),
         ({"publish": {"collection_note": "fast"}}, "publish: the note belongs to a collection"),
         (

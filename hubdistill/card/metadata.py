@@ -21,6 +21,7 @@ from hubdistill.card.licenses import find_conflicts
 from hubdistill.card.text import Markdown, plain
 from hubdistill.card.vocabulary import LANGUAGES, LICENSES, SPECIAL_LANGUAGES
 from hubdistill.errors import CardError
+from hubdistill.front_matter import split_front_matter
 from hubdistill.numbers import listed
 from hubdistill.recipe import Card
 from hubdistill.report import DistillationReport, Measurement
@@ -50,7 +51,6 @@ _TASKS = {
     "texts": ("knowledge-distillation", "Knowledge Distillation"),
 }
 NOTHING: Mapping[str, str | None] = MappingProxyType({})
-_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---\r?\n(.*?)\r?\n---(?:\r?\n|\Z)", re.DOTALL)
 
 
 def metadata(report: DistillationReport, repo_id: str | None = None) -> dict[str, Any]:
@@ -166,16 +166,16 @@ def read_metadata(text: str) -> tuple[dict[str, Any], str]:
     Raises:
         CardError: there is none, or it is not a mapping in YAML.
     """
-    found = _FRONT_MATTER.match(text)
-    if not found:
+    said, body = split_front_matter(text)
+    if body == text:
         raise CardError("no front matter: the card starts with a line ---, YAML and a line ---")
     try:
-        card = yaml.safe_load(found[1])
+        card = yaml.safe_load(said)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CardError(f"the front matter is not YAML: {error}") from error
     if not isinstance(card, dict):
         raise CardError("the front matter is not a mapping of fields")
-    return card, text[found.end() :]
+    return card, body
 
 
 def check_metadata(text: str) -> list[str]:

@@ -22,7 +22,6 @@ _PIXELS = frozenset(
 )
 _QUOTED = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"")
 PRINTABLE = re.compile(rb"[\x20-\x7e\t\n]{8,}")
-_FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n(.*?)\n---[^\S\n]*$", re.DOTALL | re.MULTILINE)
 
 
 class Value(NamedTuple):
@@ -50,12 +49,6 @@ def decode(content: bytes) -> str:
         # ASCII in UTF-16 or UTF-32 is ASCII between zeros.
         content = content.replace(b"\0", b"")
     return content.decode("utf-8-sig", errors="replace")
-
-
-def front_matter(text: str) -> str:
-    """The YAML at the top of a card."""
-    match = _FRONT_MATTER.match(text)
-    return match[1] if match else ""
 
 
 def quoted(text: str) -> Iterator[Value]:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from hubdistill.errors import LeakError
+from hubdistill.front_matter import split_front_matter
 from hubdistill.hub import contents
 from hubdistill.hub.contents import Value
 from hubdistill.hub.disguises import decode_runs, undisguise
@@ -199,7 +200,7 @@ def _in_text(name: str, text: str, known: Known) -> Iterator[tuple[str, Hit]]:
     elif name == CARD or name.endswith(".yaml"):
         try:
             further = contents.values(
-                contents.yaml_document(contents.front_matter(text) if name == CARD else text)
+                contents.yaml_document(split_front_matter(text)[0] if name == CARD else text)
             )
         except ValueError:
             return

@@ -17,9 +17,8 @@ from hubdistill.card.vocabulary import (
     PIPELINE_TAGS,
     SPECIAL_LANGUAGES,
 )
+from hubdistill.front_matter import split_front_matter
 
-_FRONT_MATTER = re.compile(r"^\ufeff?\s*---(?:\r\n|\r|\n)([\S\s]*?)(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|$)")
-_EMPTY_FRONT_MATTER = re.compile(r"^\ufeff?\s*---(?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|$)")
 _REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9_][\w.-]{0,95})?")
 _THREE_LETTERS = re.compile(r"[a-z]{3}")
 _MISSING = "empty or missing yaml metadata in repo card (https://huggingface.co/docs/hub/model-cards#model-card-metadata)"
@@ -52,18 +51,10 @@ _Loader.add_implicit_resolver(
 )
 
 
-def front_matter(readme: str) -> tuple[str, str]:
-    """Split a README into the YAML at its top ('' where there is none) and the text after it."""
-    for pattern in (_EMPTY_FRONT_MATTER, _FRONT_MATTER):
-        if match := pattern.match(readme):
-            return (match[1] if match.groups() else ""), readme[match.end() :]
-    return "", readme
-
-
 def read_metadata(readme: str) -> dict[str, Any] | None:
     """The metadata of a README as JSON values; None where there is none, or none that can be read."""
     try:
-        value = yaml.load(front_matter(readme)[0], _Loader)
+        value = yaml.load(split_front_matter(readme)[0], _Loader)
     except (yaml.YAMLError, ValueError):
         return None
     return _jsonable(value) if isinstance(value, dict) else None
@@ -87,7 +78,7 @@ def check_card(readme: str) -> tuple[list[str], list[str]]:
     Returns:
         errors, with which the Hub refuses the file, and warnings.
     """
-    text, _ = front_matter(readme)
+    text, _ = split_front_matter(readme)
     if not text.strip():
         return [], [_MISSING]
     try:

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from markdown_it import MarkdownIt
 from starlette.responses import HTMLResponse, Response
 
+from hubdistill.front_matter import split_front_matter
 from hubdistill.localhub.call import Call
-from hubdistill.localhub.card_metadata import front_matter
 from hubdistill.localhub.discussions import find_discussion
 from hubdistill.localhub.repository import MAIN, PULLS
 
@@ -62,7 +62,7 @@ def repository(call: Call) -> Response:
         files = opened.files(oid)
         commit = opened.commit(oid)
     resolve = f"{repo.url_path}/resolve/main/"
-    metadata, text = front_matter(readme)
+    metadata, text = split_front_matter(readme)
     rows = "".join(
         f'<tr><td><a href="{escape(resolve + quote(file.path))}">{escape(file.path)}</a></td>'
         f"<td>{file.size:,}</td><td>{'LFS' if file.pointer else ''}</td></tr>"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from hubdistill.front_matter import split_front_matter
 from hubdistill.localhub import card_metadata
 
 _DEEPEST = 50
@@ -31,7 +32,7 @@ def refusal(text: str) -> str:
     Returns:
         What it is and what mends it; empty where nothing is to be feared, and for what is no YAML.
     """
-    said = card_metadata.front_matter(text)[0]
+    said = split_front_matter(text)[0]
     try:
         length, height = _extent(said)
     except (yaml.YAMLError, ValueError):

@@ -16,8 +16,8 @@ from yaml import YAMLError
 
 from hubdistill.card.text import plain
 from hubdistill.errors import HubDistillError
+from hubdistill.front_matter import split_front_matter
 from hubdistill.hub.files import CARD
-from hubdistill.localhub.card_metadata import front_matter
 from hubdistill.preview.folder import Folder
 from hubdistill.preview.markdown import FILES, render
 from hubdistill.preview.metadata import read_metadata
@@ -75,7 +75,7 @@ def build_page(folder: Folder) -> Page:
     try:
         text = content.decode("utf-8", errors="replace")
         problems = tuple(find_problems(content, folder))
-        return _page(folder, content, front_matter(text)[1], read_metadata(text), problems)
+        return _page(folder, content, split_front_matter(text)[1], read_metadata(text), problems)
     except FAULTS as error:
         logger.warning("%s cannot be rendered", folder.path / CARD, exc_info=True)
         why = plain(f"{type(error).__name__}: {error}", 200)

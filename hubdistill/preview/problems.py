@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hubdistill.card.metadata import check_metadata
 from hubdistill.card.text import plain
+from hubdistill.front_matter import split_front_matter
 from hubdistill.hub.files import CARD
-from hubdistill.localhub.card_metadata import check_card, front_matter
+from hubdistill.localhub.card_metadata import check_card
 from hubdistill.localhub.card_metadata import read_metadata as read_any
 from hubdistill.preview.body import body_problems
 from hubdistill.preview.folder import Folder, find_folder, read_folder
@@ -59,7 +60,7 @@ def find_problems(card: bytes, folder: Folder) -> list[Problem]:
         line = card.count(b"\n", 0, error.start) + 1
         problems.append(Problem(line, "this is not UTF-8; save the file as UTF-8"))
         text = card.decode("utf-8", errors="replace")
-    body = front_matter(text)[1]
+    body = split_front_matter(text)[1]
     above = text[: len(text) - len(body)].count("\n")
     # Empty lines in place of the front matter: the lines of the text are those of the file.
     problems += body_problems("\n" * above + body, folder)
@@ -72,7 +73,7 @@ def _metadata_problems(text: str) -> Iterator[Problem]:
     if why := refusal(text):
         yield Problem(1, f"metadata: {why}")
         return
-    metadata = front_matter(text)[0]
+    metadata = split_front_matter(text)[0]
     ours = check_metadata(text)
     fields = {_field(problem) for problem in ours}
     errors, warnings = check_card(text) if read_any(text) is not None else ([], [])

@@ -163,6 +163,11 @@ PLACES: list[tuple[str, bytes, str]] = [
         S["OpenAI key"],
     ),
     ("README.md", CARD.replace("library_name:", "base: /home/nils/teacher\nlibrary_name:").encode(), "nils"),
+    (
+        "README.md",
+        ("\n" + CARD.replace("library_name:", 'base: "\\x2fhome\\x2fnils/teacher"\nlibrary_name:')).encode(),
+        "nils",
+    ),
     ("README.md", card(f"[log](file://{PATHS['home']}/log)"), "nils"),
     ("README.md", card(S["Slack webhook"]), S["Slack webhook"]),
     ("README.md", (CARD + S["npm token"]).encode("utf-8-sig"), S["npm token"]),

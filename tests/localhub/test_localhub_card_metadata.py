@@ -7,7 +7,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
-from hubdistill.localhub.card_metadata import check_card, front_matter, read_metadata
+from hubdistill.localhub.card_metadata import check_card, read_metadata
 
 GOOD = """
 license: apache-2.0
@@ -146,12 +146,6 @@ def test_an_empty_model_index_is_refused(value: str) -> None:
 def test_a_metric_must_be_finite() -> None:
     text = yaml.safe_dump({"model-index": model_index()}).replace("0.5", ".nan")
     assert errors(text) == ['"model-index[0].results[0].metrics[0].value" must be a finite number, not nan']
-
-
-def test_front_matter_is_split_from_text_whatever_the_line_ends() -> None:
-    assert front_matter("---\na: 1\n---\ntext\n---\n") == ("a: 1", "text\n---\n")
-    assert front_matter("---\r\na: 1\r\n---\r\ntext") == ("a: 1", "text")
-    assert front_matter("text\n---\na: 1\n---\n") == ("", "text\n---\na: 1\n---\n")
 
 
 def test_metadata_reads_as_json() -> None:
