@@ -269,7 +269,7 @@ class Distiller:
         kept = choose_tokens(
             model, texts, student.vocabulary, prompt=self.teacher.prompt, student=student.name
         )
-        covered = measure_coverage(model, self.corpus.choosing, kept.ids)
+        covered = measure_coverage(model, self.corpus.choosing, kept.ids, prompt=self.teacher.prompt)
         return trim_vocabulary(model, kept.ids), report.Vocabulary(
             tokens=len(kept.ids),
             available=kept.available,

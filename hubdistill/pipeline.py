@@ -384,14 +384,16 @@ class Run:
 
     def _save(self, name: str, model: SentenceTransformer, made: Made) -> None:
         """Put the student's folder in place, then record it as made; an edited card is kept."""
-        folder = self.student_folder(name)
+        folder, record = self.student_folder(name), self.folder / "work" / name / MADE
         with atomic.new_folder(folder) as beside:
             model.save_pretrained(str(beside), create_model_card=False)
             (beside / "recipe.yaml").write_text(dump_recipe(self.recipe), encoding="utf-8")
             if (folder / "README.md").exists():
                 shutil.copy(folder / "README.md", beside)
+            # Should the run be killed from here on, the old record must not pass for that of the new folder.
+            record.unlink(missing_ok=True)
+        atomic.write_text(record, made.model_dump_json(indent=2))
         shutil.rmtree(self._work(name, made.fingerprint))
-        atomic.write_text(self.folder / "work" / name / MADE, made.model_dump_json(indent=2))
 
     def _find(self, name: str) -> Made | None:
         """What an earlier run recorded of a student."""

@@ -167,6 +167,28 @@ def test_training_that_was_killed_goes_on_from_its_checkpoint(
     assert json.loads((tmp_path / "runs/family/work/tiny-2/distilled.json").read_text())["layers"] == chosen
 
 
+def test_a_student_that_was_killed_while_it_was_saved_does_not_pass_for_the_one_before(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {"name": "small", "kind": "trimmed", "dimensions": 8}
+    data["students"] = [first]
+    run_of(data, tmp_path).distill()
+    data["students"] = [{**first, "dimensions": 4}]
+    with monkeypatch.context() as patched:
+        patched.setattr("hubdistill.pipeline.atomic.write_text", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_of(data, tmp_path).distill()
+    data["students"] = [first]
+    again = run_of(data, tmp_path)
+    assert [student.reused for student in again.distill()] == [False]
+    saved = SentenceTransformer(str(again.student_folder("small")), device="cpu")
+    assert saved.get_embedding_dimension() == 8
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_student_of_other_settings_is_not_measured(data: dict[str, Any], tmp_path: Path) -> None:
     data["students"] = [{"name": "tiny-2", "layers": [0, 3]}]
     run_of(data, tmp_path).distill()

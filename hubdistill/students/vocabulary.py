@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import Any, cast
 
 import numpy as np
@@ -72,9 +72,10 @@ def choose_tokens(
 
     Args:
         model: the teacher, or a student with its tokenizer.
-        texts: a corpus; its texts are counted whole, without prompt.
+        texts: a corpus; its texts are counted whole, and without the tokens of the prompt.
         settings: how many tokens, or how much of the corpus they shall cover.
-        prompt: text that is put before every input, besides the prompts that the model knows.
+        prompt: text that is put before every input, besides the prompts that the model knows. The first word
+            of a text may be another token behind it.
         student: the student's name, for error messages.
 
     Raises:
@@ -84,7 +85,7 @@ def choose_tokens(
     """
     parts = _parts(model)
     counts = np.zeros(parts.rows, np.int64)
-    for tokens, _ in _tokenized(parts.counter, texts):
+    for tokens, _ in _tokenized(parts.counter, texts, prompt):
         counts += np.bincount(tokens, minlength=parts.rows)
     total = int(counts.sum())
     if not total:
@@ -118,13 +119,16 @@ def choose_tokens(
     return KeptTokens(np.flatnonzero(kept), parts.available, covered / total)
 
 
-def measure_coverage(model: SentenceTransformer, texts: Texts, ids: Ids) -> Coverage:
+def measure_coverage(
+    model: SentenceTransformer, texts: Texts, ids: Ids, *, prompt: str | None = None
+) -> Coverage:
     """Measure how much of some texts a student with fewer tokens sees as the teacher does.
 
     Args:
         model: the untrimmed model.
         texts: texts that the tokens were not chosen by.
         ids: the kept tokens' ids in the model, shape (kept,).
+        prompt: text that is put before every input.
 
     Raises:
         CorpusTooSmallError: the texts have no tokens.
@@ -134,7 +138,7 @@ def measure_coverage(model: SentenceTransformer, texts: Texts, ids: Ids) -> Cove
     kept = np.zeros(parts.rows, bool)
     kept[ids] = True
     total = covered = unchanged = 0
-    for tokens, lengths in _tokenized(parts.counter, texts):
+    for tokens, lengths in _tokenized(parts.counter, texts, prompt):
         lost = np.concatenate([[0], np.cumsum(~kept[tokens])])
         ends = np.cumsum(lengths)
         total += len(tokens)
@@ -187,15 +191,26 @@ def _parts(model: SentenceTransformer) -> TokenizerParts:
     return TokenizerParts(getattr(model[0], "tokenizer", None), _used_by_encoder(model))
 
 
-def _tokenized(tokenizer: Tokenizer, texts: Texts) -> Iterator[tuple[Ids, Ids]]:
-    """The tokens of some texts after the other, and how many each text has."""
-    remaining = iter(texts)
+def _tokenized(tokenizer: Tokenizer, texts: Texts, prompt: str | None) -> Iterator[tuple[Ids, Ids]]:
+    """The tokens of some texts behind the prompt, one after the other, and how many each text has."""
+    prompt = prompt or ""
+    before = tokenizer.encode(prompt, add_special_tokens=False).ids
+    remaining = (f"{prompt}{text}" for text in texts)
     with track(len(texts), "Counting tokens") as advance:
         while batch := list(islice(remaining, _TEXTS)):
-            found = [e.ids for e in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+            found = [
+                _behind(before, encoded.ids)
+                for encoded in tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            ]
             lengths = np.array([len(ids) for ids in found], np.int64)
             yield np.fromiter(chain.from_iterable(found), np.int64, lengths.sum()), lengths
             advance(len(batch))
+
+
+def _behind(before: list[int], tokens: list[int]) -> list[int]:
+    """Tokens without those that the prompt alone begins with; its end may have merged with the text."""
+    shared = takewhile(lambda pair: pair[0] == pair[1], zip(before, tokens, strict=False))
+    return tokens[sum(1 for _ in shared) :]
 
 
 def _encoder(model: SentenceTransformer) -> PreTrainedModel | None:

@@ -47,7 +47,7 @@ from transformers import (
 from hubdistill import recipe
 from hubdistill.errors import CorpusTooSmallError, StudentError
 from hubdistill.students.layers import reduce_layers
-from hubdistill.students.vocabulary import choose_tokens, measure_coverage, trim_vocabulary
+from hubdistill.students.vocabulary import Coverage, choose_tokens, measure_coverage, trim_vocabulary
 
 SYLLABLES = ["ba", "ke", "lo", "min", "ter", "ing", "un", "é", "st", "or", "ßa", "日本", "zu"]
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
@@ -378,6 +378,19 @@ def test_a_full_vocabulary_is_the_teachers(teacher: SentenceTransformer) -> None
 def test_coverage_of_the_whole_corpus_changes_none_of_it(teacher: SentenceTransformer) -> None:
     kept = choose_tokens(teacher, CORPUS, recipe.Vocabulary(coverage=1))
     assert measure_coverage(teacher, CORPUS, kept.ids).texts == kept.coverage == 1
+
+
+@every_family
+def test_texts_are_counted_as_they_are_read_behind_a_prompt(teacher: SentenceTransformer) -> None:
+    """Behind a prompt the first word begins with a space: for many tokenizers that is another token."""
+    words = sorted({text.split()[0] for text in CORPUS})
+    prompt = "zuzu st: "
+    kept = choose_tokens(teacher, words, recipe.Vocabulary(coverage=1), prompt=prompt)
+    assert kept.coverage == 1
+    assert measure_coverage(teacher, words, kept.ids, prompt=prompt) == Coverage(tokens=1, texts=1)
+    student = trim_vocabulary(teacher, kept.ids)
+    for word in words:
+        assert pieces(student, prompt + word) == pieces(teacher, prompt + word)
 
 
 @every_family
