@@ -112,7 +112,13 @@ def load_teacher(
         field=field,
     )
     if settings.max_length:
-        _set_max_length(model, settings)
+        check_max_length(model, settings.max_length, field=f"{field}.max_length")
+        model.max_seq_length = settings.max_length
+    if settings.prompt == "" and (default := model._resolve_prompt(None, None)):
+        raise TeacherError(
+            f"{field}.prompt is empty, but {found.name} puts {default!r} before every text by itself; leave "
+            "out the prompt, or name a copy of the model that has no default_prompt_name"
+        )
     limit = model.max_seq_length
     return Teacher(
         model=model,
@@ -205,10 +211,12 @@ def _take_labels(teacher: Teacher, labels: LabelColumn, cache: EmbeddingCache) -
     cache.flush()
 
 
-def _set_max_length(model: SentenceTransformer, settings: recipe.Teacher) -> None:
+def check_max_length(model: SentenceTransformer, length: int, *, field: str) -> None:
+    """Refuse to read more tokens than a model has positions for.
+
+    Raises:
+        TeacherError: the model has fewer.
+    """
     positions = getattr(model.config, "max_position_embeddings", None) if model.config else None
-    if positions and positions > 0 and settings.max_length and settings.max_length > positions:
-        raise TeacherError(
-            f"teacher.max_length is {settings.max_length}, {settings.model} has {positions} positions"
-        )
-    model.max_seq_length = settings.max_length
+    if positions and 0 < positions < length:
+        raise TeacherError(f"{field} is {length}, but the model has {positions} positions")

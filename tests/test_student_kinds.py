@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import save_word_encoder
 from sentence_transformers import SentenceTransformer
+from transformers import BertModel
 
 from hubdistill import static_training, trainer
 from hubdistill.errors import CardError, HubDistillError, StudentError
@@ -227,6 +228,8 @@ def test_another_start_makes_another_student(data: dict[str, Any], tmp_path: Pat
         ("trimmed", {"dimensions": 32}, r"'trimmed' asks for 32 dimensions"),
         ("translated", {"model": "nowhere"}, r"students\[0\]\.model"),
         ("apart", {"training": {"matryoshka": [4]}}, r"students\[0\]\.teacher_space: true"),
+        ("narrow", {"training": {"max_length": 65}}, r"students\[0\]\.training\.max_length is 65"),
+        ("apart", {"training": {"max_length": 999}}, r"students\[0\]\.training\.max_length is 999"),
     ],
 )
 def test_what_a_teacher_cannot_give_is_told_first(
@@ -238,6 +241,40 @@ def test_what_a_teacher_cannot_give_is_told_first(
         run_of(data, tmp_path).preflight(push=False)
     assert isinstance(caught.value, HubDistillError)
     assert not (tmp_path / "runs/family/corpus").exists()
+
+
+def test_layers_that_cannot_stand_alone_are_told_first(
+    data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = only(data, "narrow")
+    data["students"][0]["layers"] = [1, 3]
+    data["students"][0]["refit"] = False
+
+    def unlike(*_: object) -> None:
+        raise StudentError("keep layer 0 as well")
+
+    monkeypatch.setattr("hubdistill.students.layers._check_blocks", unlike)
+    with pytest.raises(StudentError, match="keep layer 0 as well"):
+        run_of(data, tmp_path).preflight(push=False)
+
+
+def test_a_start_without_a_padding_token_is_told_first(data: dict[str, Any], tmp_path: Path) -> None:
+    data = only(data, "apart")
+    start = SentenceTransformer(str(tmp_path / "other"), device="cpu")
+    start.tokenizer.pad_token = None
+    start.save_pretrained(str(tmp_path / "other"), create_model_card=False)
+    with pytest.raises(StudentError, match=r"'apart' starts from .* has no padding token"):
+        run_of(data, tmp_path).preflight(push=False)
+
+
+@pytest.mark.parametrize("name", ["narrow", "trimmed", "apart"])
+def test_an_adapter_is_told_first(
+    name: str, data: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What loading an adapter sets; peft itself is not among the packages.
+    monkeypatch.setattr(BertModel, "_hf_peft_config_loaded", True)
+    with pytest.raises(StudentError, match="merge it into them"):
+        run_of(only(data, name), tmp_path).preflight(push=False)
 
 
 @pytest.mark.parametrize("field", ["teacher", "students[0]"])

@@ -241,6 +241,16 @@ def test_prompt_and_maximum_length_are_the_recipes(tiny_teacher_folder: Path) ->
     assert (teacher.max_length, teacher.model.max_seq_length, teacher.prompt) == (16, 16, "a text: ")
 
 
+def test_an_empty_prompt_does_not_silence_a_default_one(tiny_teacher_folder: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(
+        str(tiny_teacher_folder), device="cpu", prompts={"query": "search: "}, default_prompt_name="query"
+    )
+    model.save_pretrained(str(tmp_path), create_model_card=False)
+    with pytest.raises(TeacherError, match=r"prompt is empty, but .* puts 'search: ' before every text"):
+        load_teacher(recipe.Teacher(model=str(tmp_path), prompt=""), base=Path(), device="cpu")
+    assert load_teacher(recipe.Teacher(model=str(tmp_path)), base=Path(), device="cpu").prompt == "search: "
+
+
 def test_the_key_tells_teachers_apart(tiny: Teacher, tiny_teacher_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / tiny_teacher_folder.name
     shutil.copytree(tiny_teacher_folder, folder)
@@ -264,7 +274,10 @@ def test_the_key_tells_teachers_apart(tiny: Teacher, tiny_teacher_folder: Path, 
     [
         ({"model": "no/such/folder"}, r"there is no folder .*is no Hub id"),
         ({"model": "org/nowhere"}, r"neither in the local cache nor a folder .*Hub cannot be reached"),
-        ({"model": "tiny-teacher", "max_length": 4096}, r"max_length is 4096, tiny-teacher has 64 positions"),
+        (
+            {"model": "tiny-teacher", "max_length": 4096},
+            r"max_length is 4096, but .* 64 positions",
+        ),
     ],
 )
 def test_a_teacher_that_cannot_be_had_says_why(

@@ -13,12 +13,13 @@ from typing import Literal, cast
 
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import WeightedLayerPooling
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from hubdistill.errors import StudentDepthError, StudentError
-from hubdistill.students.copying import copy_model
+from hubdistill.students.copying import copy_model, refuse_router
 
 Strategy = Literal["ends", "even", "first", "last"]
 
@@ -133,24 +134,39 @@ def reduce_layers(teacher: SentenceTransformer, layers: Sequence[int]) -> Senten
     Raises:
         StudentDepthError: the teacher has no such layer.
         StudentError: no block list was found, or a kept block cannot stand at its new place (the
-            first block of some architectures is built differently from the others).
+            first block of some architectures is built differently from the others), or another module
+            reads the output of every layer.
     """
     encoder = _encoder(teacher)
+    if any(isinstance(module, WeightedLayerPooling) for module in teacher.modules()):
+        raise StudentError(
+            "this teacher's WeightedLayerPooling has a weight for each of its layers; it can have no "
+            "layer-reduced students"
+        )
     path = _blocks_path(encoder)
     blocks = cast(nn.ModuleList, encoder.get_submodule(path))
     layers = select_layers(len(blocks), layers)
     config = _reduced_config(encoder.config, layers)
 
-    with torch.device(encoder.device), no_init_weights():
-        reduced = type(encoder)._from_config(config, dtype=encoder.dtype)
-    _check_blocks(blocks, cast(nn.ModuleList, reduced.get_submodule(path)), layers)
-    reduced.load_state_dict(_kept_weights(encoder.state_dict(), path, layers))
+    try:
+        with torch.device(encoder.device), no_init_weights():
+            reduced = type(encoder)._from_config(config, dtype=encoder.dtype)
+        _check_blocks(blocks, cast(nn.ModuleList, reduced.get_submodule(path)), layers)
+        reduced.load_state_dict(_kept_weights(encoder.state_dict(), path, layers))
+    except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        # Some architectures count their layers in a setting of their own, or hold one tensor for all of them.
+        first = next(iter(str(error).splitlines()), "")
+        raise StudentError(
+            f"{type(encoder).__name__} cannot be built with only the layers {list(layers)} ({first}); this "
+            "teacher can have no such student"
+        ) from error
     reduced.train(encoder.training)
 
     return copy_model(teacher, {id(encoder): reduced})
 
 
 def _encoder(model: SentenceTransformer) -> PreTrainedModel:
+    refuse_router(model)
     encoder = model.transformers_model
     if not isinstance(encoder, PreTrainedModel):
         raise StudentError(

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hubdistill import recipe
 from hubdistill.errors import StudentError, TeacherError
+from hubdistill.students.copying import refuse_adapter, refuse_router
 from hubdistill.students.dimensions import FloatArray, Vectors, add_projection
 from hubdistill.teacher import Teacher, load_teacher
 
@@ -50,6 +51,11 @@ def load_start(
         start = load_teacher(asked, base=base, device=device, field=field)
     except TeacherError as error:
         raise StudentError(f"student '{settings.name}': {error}") from error
+    try:
+        refuse_router(start.model)
+        refuse_adapter(start.model)
+    except StudentError as error:
+        raise StudentError(f"student '{settings.name}' starts from {settings.model!r}: {error}") from error
     encoder = start.model.transformers_model
     if encoder is None:
         raise StudentError(
@@ -62,6 +68,11 @@ def load_start(
         raise StudentError(
             f"student '{settings.name}' starts from {settings.model!r}, which brings no tokenizer that "
             f"can be used; add its tokenizer.json and tokenizer_config.json, or name another in {field}.model"
+        )
+    if tokenizer.pad_token is None:
+        raise StudentError(
+            f"student '{settings.name}' starts from {settings.model!r}, whose tokenizer has no padding "
+            "token; set one (tokenizer.pad_token = tokenizer.eos_token), save the model and name that"
         )
     # A student is a model of its own, and the name may be a folder on this machine.
     encoder.config.name_or_path = ""

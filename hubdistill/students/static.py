@@ -186,6 +186,9 @@ def single_token_vectors(teacher: SentenceTransformer, tokenizer: Tokenizer, tok
     before, after = sample.ids[:first], sample.ids[last + 1 :]
     precision = working_precision(teacher.eval(), "auto")
     vectors = np.zeros((tokens, teacher.get_embedding_dimension() or 0), np.float32)
+    # Some tokenizers have added tokens beyond the teacher's table; their vectors stay zero.
+    if (encoder := teacher.transformers_model) is not None:
+        tokens = min(tokens, len(next(encoder.get_input_embeddings().parameters())))
     with (
         torch.autocast(teacher.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
         track(tokens, "Embedding single tokens") as advance,

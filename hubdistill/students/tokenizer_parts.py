@@ -37,12 +37,14 @@ class TokenizerParts:
     Args:
         tokenizer: a fast one.
         fixed: token ids that others know and that stay; those that the tokenizer lacks are passed over.
+        rows: of the model's token table. Some tokenizers have added tokens beyond it, which no text can hold
+            that the model shall embed; they are left out.
 
     Raises:
         StudentError: the tokenizer is not a fast one.
     """
 
-    def __init__(self, tokenizer: Any, fixed: Collection[int] = ()) -> None:
+    def __init__(self, tokenizer: Any, fixed: Collection[int] = (), *, rows: int) -> None:
         if isinstance(tokenizer, PreTrainedTokenizerFast):
             self.backend: Tokenizer = tokenizer.backend_tokenizer
             named = tokenizer.all_special_ids
@@ -54,7 +56,10 @@ class TokenizerParts:
                 f"{type(tokenizer).__name__}; leave out the student's `vocabulary`, or use another teacher"
             )
         self.spec: dict[str, Any] = json.loads(self.backend.to_str())
-        self.ids: dict[str, int] = self.backend.get_vocab(with_added_tokens=True)
+        known = self.backend.get_vocab(with_added_tokens=True)
+        self.ids: dict[str, int] = {token: number for token, number in known.items() if number < rows}
+        added = self.spec["added_tokens"]
+        self.spec["added_tokens"] = [token for token in added if token["id"] < rows]
         self.tokens = {number: token for token, number in self.ids.items()}
         self.available = len(self.tokens)
         # Not the count: the ids of some tokenizers have gaps.

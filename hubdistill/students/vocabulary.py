@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from hubdistill import recipe
 from hubdistill.errors import CorpusTooSmallError, StudentError
 from hubdistill.progress import track
-from hubdistill.students.copying import copy_model
+from hubdistill.students.copying import copy_model, refuse_router
 from hubdistill.students.static import Texts
 from hubdistill.students.tokenizer_parts import Ids, TokenizerParts
 
@@ -188,7 +188,9 @@ def trim_vocabulary(model: SentenceTransformer, ids: Ids) -> SentenceTransformer
 
 
 def _parts(model: SentenceTransformer) -> TokenizerParts:
-    return TokenizerParts(getattr(model[0], "tokenizer", None), _used_by_encoder(model))
+    refuse_router(model)
+    rows = len(next(_token_tables(model)[0].parameters()))
+    return TokenizerParts(getattr(model[0], "tokenizer", None), _used_by_encoder(model), rows=rows)
 
 
 def _tokenized(tokenizer: Tokenizer, texts: Texts, prompt: str | None) -> Iterator[tuple[Ids, Ids]]:

@@ -12,8 +12,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
     Normalize,
     Pooling,
+    Router,
     StaticEmbedding,
     Transformer,
+    WeightedLayerPooling,
 )
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -25,6 +27,7 @@ from transformers import (
     BertConfig,
     DistilBertConfig,
     Gemma3TextConfig,
+    LongformerConfig,
     ModernBertConfig,
     MPNetConfig,
     PreTrainedConfig,
@@ -35,6 +38,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from hubdistill import recipe
 from hubdistill.errors import StudentDepthError, StudentError
 from hubdistill.students.layers import (
     count_layers,
@@ -43,6 +47,7 @@ from hubdistill.students.layers import (
     reduce_layers,
     select_layers,
 )
+from hubdistill.students.vocabulary import choose_tokens
 
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
 WORDS = ["a", "small", "model", "learns", "what", "its", "large", "teacher", "says", "about", "the", "world"]
@@ -262,6 +267,34 @@ def test_two_equal_stacks_are_refused(tmp_path: Path) -> None:
     teacher.transformers_model.other = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(6))
     with pytest.raises(StudentError, match=r"found 2 of them: encoder\.layer, other"):
         encoder_blocks(teacher)
+
+
+def test_an_architecture_that_counts_its_layers_elsewhere_is_refused(tmp_path: Path) -> None:
+    config = LongformerConfig(**SIZE, attention_window=[8] * 6)
+    teacher = make_teacher(tmp_path, config)
+    with pytest.raises(StudentError, match=r"LongformerModel cannot be built with only the layers \[0, 5\]"):
+        reduce_layers(teacher, (0, 5))
+
+
+def test_a_pooling_over_all_layers_is_refused(tmp_path: Path) -> None:
+    bert = make_teacher(tmp_path, FAMILIES["bert"])
+    weighted = SentenceTransformer(
+        modules=[bert[0], WeightedLayerPooling(16, num_hidden_layers=6), bert[1]], device="cpu"
+    )
+    with pytest.raises(StudentError, match="a weight for each of its layers"):
+        reduce_layers(weighted, (0, 5))
+
+
+def test_a_router_is_refused(tmp_path: Path) -> None:
+    queries, documents = (make_teacher(tmp_path / name, FAMILIES["bert"]) for name in ("q", "d"))
+    routed = SentenceTransformer(
+        modules=[Router.for_query_document([queries[0], queries[1]], [documents[0], documents[1]])],
+        device="cpu",
+    )
+    with pytest.raises(StudentError, match="only one of them would be cut"):
+        reduce_layers(routed, (0, 5))
+    with pytest.raises(StudentError, match="only one of them would be cut"):
+        choose_tokens(routed, ["a text"], recipe.Vocabulary(coverage=1))
 
 
 def test_a_model_without_layers_is_refused() -> None:

@@ -47,6 +47,7 @@ from transformers import (
 from hubdistill import recipe
 from hubdistill.errors import CorpusTooSmallError, StudentError
 from hubdistill.students.layers import reduce_layers
+from hubdistill.students.static import single_token_vectors, static_tokenizer
 from hubdistill.students.vocabulary import Coverage, choose_tokens, measure_coverage, trim_vocabulary
 
 SYLLABLES = ["ba", "ke", "lo", "min", "ter", "ing", "un", "é", "st", "or", "ßa", "日本", "zu"]
@@ -438,6 +439,30 @@ def test_static_models_are_trimmed_as_well(teacher: SentenceTransformer, tmp_pat
     for model in (student, SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True)):
         assert model[0].num_embeddings == len(kept.ids)
         np.testing.assert_array_equal(model.encode(texts), static.encode(texts))
+
+
+@pytest.mark.parametrize("teacher", ["bert", "gemma3"], indirect=True)
+def test_a_token_beyond_the_table_is_left_out(teacher: SentenceTransformer, tmp_path: Path) -> None:
+    """Gemma's tokenizer has one for images, for which its text models have no row."""
+    more = copy.deepcopy(teacher)
+    more.tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    assert len(more.tokenizer) == more[0].model.get_input_embeddings().num_embeddings + 1
+    kept = choose_tokens(more, CORPUS, recipe.Vocabulary(coverage=0.9))
+    np.testing.assert_array_equal(
+        kept.ids, choose_tokens(teacher, CORPUS, recipe.Vocabulary(coverage=0.9)).ids
+    )
+    student = trim_vocabulary(more, kept.ids)
+    student.save(str(tmp_path))
+    texts = kept_texts(teacher, kept.ids, HELD_OUT)
+    for model in (student, SentenceTransformer(str(tmp_path), device="cpu", local_files_only=True)):
+        np.testing.assert_array_equal(model.encode(texts), teacher.encode(texts))
+
+
+@pytest.mark.parametrize("teacher", ["gemma3"], indirect=True)
+def test_a_token_beyond_the_table_has_no_vector_of_its_own(teacher: SentenceTransformer) -> None:
+    rows = len(teacher.tokenizer)
+    vectors = single_token_vectors(teacher, static_tokenizer(teacher), rows + 1)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1] * rows + [0])
 
 
 def test_positions_that_are_counted_from_the_padding_token_stay(tmp_path: Path) -> None:
