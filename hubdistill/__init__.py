@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hubdistill.card import render_card as render_card
     from hubdistill.card import render_family_card as render_family_card
     from hubdistill.card import write_card as write_card
+    from hubdistill.card import write_cards as write_cards
     from hubdistill.card import write_family_card as write_family_card
     from hubdistill.errors import HubDistillError as HubDistillError
     from hubdistill.hub import PushOutcome as PushOutcome
@@ -53,6 +54,7 @@ _HOME = {
     "render_family_card": "hubdistill.card",
     "verify": "hubdistill.verification.verifying",
     "write_card": "hubdistill.card",
+    "write_cards": "hubdistill.card",
     "write_family_card": "hubdistill.card",
 }
 """Public name -> module that defines it."""

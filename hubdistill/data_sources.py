@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hubdistill.citations import card_citations
+from hubdistill.bibtex import card_citations
 from hubdistill.errors import CorpusError, MissingColumnError
 from hubdistill.recipe import DataSource, SimilaritySet
 

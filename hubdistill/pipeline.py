@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import atomic, corpus, report
-from hubdistill.card import check_owner, write_card, write_family_card
+from hubdistill.card import check_owner, write_cards
 from hubdistill.disk_needs import disk_needed
 from hubdistill.distilling import (
     Distiller,
@@ -45,8 +45,8 @@ from hubdistill.free_space import refuse_full
 from hubdistill.gate_check import check_gates
 from hubdistill.hub import PushOutcome, preflight, push, refuse_foreign_card
 from hubdistill.hub.gates import refuse_unmet
-from hubdistill.hub.secrets import find_secrets
 from hubdistill.models import locate
+from hubdistill.private_text import find_secrets
 from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe
 from hubdistill.recipe_file import dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
@@ -107,7 +107,7 @@ class Run:
 
     def student_folder(self, name: str) -> Path:
         """Folder of a student as it is published."""
-        return self.folder / "students" / name
+        return self.recipe.student_folder(name)
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -237,24 +237,7 @@ class Run:
 
     def write_cards(self) -> list[Path]:
         """Draw the figures and write README.md in each student's folder; several get one together as well."""
-        if not processes().is_main_process:
-            return []
-        template = self.recipe.card.template
-        namespace = self.recipe.publish.namespace
-        repo_ids = {name: f"{namespace}/{name}" for name in self._names()} if namespace else {}
-        cards = [
-            write_card(
-                self.student_folder(name),
-                repo_id=repo_ids.get(name),
-                template=self.recipe.folder / template if template else None,
-            )
-            for name in self._names()
-        ]
-        if len(cards) > 1:
-            folders = [card.parent for card in cards]
-            family = self.folder / "family"
-            cards.append(write_family_card(folders, family, name=self.recipe.name, repo_ids=repo_ids))
-        return cards
+        return write_cards(self.recipe) if processes().is_main_process else []
 
     def push(
         self, *, token: str | None = None, dry_run: bool = False, force: bool = False

@@ -516,6 +516,10 @@ class Recipe(Settings):
         """Folder that this run writes to."""
         return self._folder / self.output / self.name
 
+    def student_folder(self, name: str) -> Path:
+        """Folder of a student as it is published."""
+        return self.output_folder / "students" / name
+
     def training_of(self, student: LayerStudent | ModelStudent) -> Training:
         """The family's training settings with the student's own changes."""
         changes = student.training.model_dump(exclude_unset=True) if student.training else {}

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from hubdistill import __version__, report
 from hubdistill.atomic import write_text
-from hubdistill.citations import card_citations
+from hubdistill.bibtex import card_citations
 from hubdistill.evaluation import Candidate, evaluate
 from hubdistill.evaluation.architecture import describe_architecture, environment
 from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.evaluation.quick_start import run_quick_starts
-from hubdistill.hub.secrets import find_secrets
 from hubdistill.model_files import model_bytes
 from hubdistill.models import Located, load_model
+from hubdistill.private_text import find_secrets
 from hubdistill.recipe import Card, Evaluation
 from hubdistill.recipe_file import published, published_teacher
 from hubdistill.teacher import Teacher

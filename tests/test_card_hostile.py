@@ -20,11 +20,11 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from sample_report import bge_m3_report
 
+from hubdistill.bibtex import parse_bibtex
 from hubdistill.card import render_card, render_family_card
 from hubdistill.card.keep import kept_sections
 from hubdistill.card.metadata import check_metadata, metadata
 from hubdistill.card.text import plain
-from hubdistill.citations import parse_bibtex
 from hubdistill.errors import CardError, ReportError
 from hubdistill.figures import planned_figures
 from hubdistill.report import DistillationReport, parse_report

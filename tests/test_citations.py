@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sample_report import bge_m3_report, mxbai_report, static_report
 
+from hubdistill.bibtex import card_citations, parse_bibtex
 from hubdistill.citations import (
     LAYER_DROPPING,
     METHODS,
     SENTENCE_TRANSFORMERS,
     TEACHERS,
-    card_citations,
     citations,
-    parse_bibtex,
 )
 from hubdistill.errors import CardError
 

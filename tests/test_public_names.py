@@ -30,6 +30,7 @@ PUBLIC = [
     "render_family_card",
     "verify",
     "write_card",
+    "write_cards",
     "write_family_card",
 ]
 

@@ -22,6 +22,7 @@ from hubdistill.errors import CardError, MissingExtraError
 from hubdistill.eval_results import write_eval_results
 from hubdistill.figures import NAMES as FIGURE_NAMES
 from hubdistill.figures import Figure, draw_figures, planned_figures
+from hubdistill.recipe import Recipe
 from hubdistill.report import FILE_NAME as REPORT
 from hubdistill.report import DistillationReport, load_report
 
@@ -34,6 +35,7 @@ __all__ = [
     "render_family_card",
     "templates_folder",
     "write_card",
+    "write_cards",
     "write_family_card",
 ]
 
@@ -165,6 +167,30 @@ def write_family_card(
     card = render_family_card(reports, name=name, repo_ids=repo_ids, previous=previous, figures=figures)
     write_text(path, card)
     return path
+
+
+def write_cards(recipe: Recipe) -> list[Path]:
+    """Write the card of each of a recipe's students, and that of the family where there are several.
+
+    Raises:
+        CardError, ReportError, MissingExtraError: as `write_card` and `write_family_card`.
+    """
+    names = [student.name for student in recipe.students]
+    namespace, template = recipe.publish.namespace, recipe.card.template
+    repo_ids = {name: f"{namespace}/{name}" for name in names} if namespace else {}
+    cards = [
+        write_card(
+            recipe.student_folder(name),
+            repo_id=repo_ids.get(name),
+            template=recipe.folder / template if template else None,
+        )
+        for name in names
+    ]
+    if len(cards) > 1:
+        folders = [card.parent for card in cards]
+        family = recipe.output_folder / "family"
+        cards.append(write_family_card(folders, family, name=recipe.name, repo_ids=repo_ids))
+    return cards
 
 
 def _others(folder: Path, report_file: Path, card: str | None) -> list[Path]:

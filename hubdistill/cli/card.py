@@ -91,10 +91,10 @@ def card(
             "in a recipe they are card.template and publish.namespace"
         )
     else:
-        from hubdistill.pipeline import Run
+        from hubdistill.card import write_cards
         from hubdistill.recipe_file import load_recipe
 
-        paths = Run(load_recipe(source)).write_cards()
+        paths = write_cards(load_recipe(source))
     sink.show([str(path) for path in paths], human=["\n".join(map(str, paths))], quiet=paths)
     if missing:
         typer.echo(

@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
 )
 
 from hubdistill.errors import NoTokenError, NotYourRepositoryError, PublishError
-from hubdistill.hub.secrets import redact
+from hubdistill.private_text import redact
 
 NO_TOKEN = "log in with `hf auth login`, set HF_TOKEN, or pass --token; a token with write access is needed (https://huggingface.co/settings/tokens)"
 PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
 from hubdistill.errors import PublishError
-from hubdistill.hub.secrets import redact
+from hubdistill.private_text import redact
 
 Role = Literal["config", "tokenizer", "weights", "card", "licence", "facts", "figure", "export"]
 

@@ -16,8 +16,8 @@ from hubdistill.hub.contents import Value
 from hubdistill.hub.disguises import decode_runs, undisguise
 from hubdistill.hub.files import CARD, Role
 from hubdistill.hub.machine import names_machine, own_names, own_rules
-from hubdistill.hub.secret_rules import NEW_TOKEN, NO_PATH, Hit, Rule
-from hubdistill.hub.secrets import Strength, find_secrets, is_local_path, mask, redact
+from hubdistill.private_text import Strength, find_secrets, is_local_path, mask, redact
+from hubdistill.private_text_rules import NEW_TOKEN, NO_PATH, Hit, Rule
 
 Entry = tuple[int | tuple[str, ...], str]
 """A piece of text and where it is: a line's number, or the keys that lead to it."""

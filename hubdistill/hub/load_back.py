@@ -16,7 +16,7 @@ from pathlib import Path
 from hubdistill.errors import PublishError
 from hubdistill.free_space import refuse_full
 from hubdistill.hub.access import client, secret
-from hubdistill.hub.secrets import redact
+from hubdistill.private_text import redact
 
 TOLERANCE = 1e-5
 """How far the Hub's vectors may be from the local ones, as a share of the largest entry (of 1 at least).

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from hubdistill.hub.secret_rules import NO_PATH, PATH_START, Rule
+from hubdistill.private_text_rules import NO_PATH, PATH_START, Rule
 
 # Names that say nothing about a person: those of images, services and examples.
 _NOBODY = frozenset(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +60,23 @@ def test_report_of_another_model_is_a_message(invoke: Invoke, foreign: Path, tmp
     assert done.exit_code == 1
     assert "the report is of other weights" in done.stderr
     assert not (foreign / "README.md").exists()
+
+
+def test_a_recipes_card_needs_neither_model_nor_torch(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        "name: family\nteacher: {model: nowhere}\ncorpus: {sources: [{files: [none.txt]}]}\n"
+        "students: [{name: small, kind: static}]\npublish: {namespace: me}\n"
+    )
+    student = tmp_path / "runs/family/students/small"
+    student.mkdir(parents=True)
+    static_report().save(student)
+    code = (
+        "import sys; from hubdistill.cli import main; sys.argv[1:] = ['card', 'recipe.yaml']\n"
+        "try: main()\nfinally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["runs/family/students/small/README.md", "False"], done.stderr
+    assert 'SentenceTransformer("me/small")' in (student / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

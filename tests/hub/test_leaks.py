@@ -20,8 +20,8 @@ from hubdistill.errors import LeakError
 from hubdistill.hub.files import select
 from hubdistill.hub.leaks import scan
 from hubdistill.hub.local import read_files
-from hubdistill.hub.secrets import find_secrets, mask, redact
 from hubdistill.localhub.server import LocalHub
+from hubdistill.private_text import find_secrets, mask, redact
 
 _random = random.Random(12)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
-from hubdistill.hub.secret_rules import BINARY, EXACT, NEW_TOKEN, PROSE, Hit, Rule
+from hubdistill.private_text_rules import BINARY, EXACT, NEW_TOKEN, PROSE, Hit, Rule
 
 Strength = Literal["exact", "binary", "prose"]
 

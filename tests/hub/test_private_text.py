@@ -15,7 +15,7 @@ from hubdistill.hub.files import select
 from hubdistill.hub.leaks import Known, scan
 from hubdistill.hub.local import read_files
 from hubdistill.hub.machine import own_names
-from hubdistill.hub.secrets import find_secrets, mask
+from hubdistill.private_text import find_secrets, mask
 
 _random = random.Random(3)
 _HEX = "0123456789abcdef"
