@@ -38,16 +38,16 @@ def card(
         bool,
         typer.Option(
             "--force",
-            help="Take the place of a README.md that hubdistill did not write; that one is kept beside it.",
+            help="Replace a README.md that hubdistill did not write; it is kept under another name.",
         ),
     ] = False,
     variables: Annotated[
-        bool, typer.Option("--variables", help="Show the blocks and variables of our templates, and end.")
+        bool, typer.Option("--variables", help="Show the blocks and variables of our templates, and exit.")
     ] = False,
     *,
     sink: Sink,
 ) -> None:
-    """Write README.md and its figures from report.json. Holds no model, measures nothing.
+    """Write README.md and its figures from report.json. Loads no model, measures nothing.
 
     For a FOLDER without a report the card says what the model's files say, with visible places for what is
     missing; the exit code is then 1.

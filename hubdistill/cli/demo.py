@@ -24,7 +24,7 @@ def demo(
     *,
     sink: Sink,
 ) -> None:
-    """Show the whole way, on this machine alone.
+    """Run the whole pipeline on this machine alone.
 
     Distils a real teacher, measures, writes cards, pushes to a local Hub and loads back from it: no
     account, no network. Takes a few minutes on two cores; a repeat uses what is there.

@@ -19,7 +19,7 @@ from hubdistill.errors import HubDistillError
 DEBUG = "HUBDISTILL_DEBUG"
 """Environment variable that asks for tracebacks."""
 
-INTERRUPTED = "Interrupted. What was finished is kept; the same command goes on from there."
+INTERRUPTED = "Interrupted. What was finished is kept; the same command continues from there."
 
 
 class ErrorsExplained(TyperGroup):

@@ -68,16 +68,17 @@ def evaluate(
         typer.Option(help="Text put before every input, for teachers trained with one.", show_default=False),
     ] = None,
     max_length: Annotated[
-        int | None, typer.Option(help="Have the teacher truncate to so many tokens.", show_default=False)
+        int | None, typer.Option(help="Truncate the teacher's input to so many tokens.", show_default=False)
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Where the models' reports go; `evaluation` when left out.")
+        Path | None, typer.Option(help="Where the models' reports go; default: `evaluation`.")
     ] = None,
     no_speed: Annotated[
         bool, typer.Option("--no-speed", help="Do not measure what the models cost.")
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(help="Of samples and resampling; 12 when left out.", show_default=False)
+        int | None,
+        typer.Option(help="Random seed of samples and bootstrap (default: 12).", show_default=False),
     ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run the models' own Python code.")
@@ -89,7 +90,7 @@ def evaluate(
     """Measure students and teacher side by side.
 
     All in one run on the same inputs. With a recipe, report.json goes into each student's folder. With
-    models, also such that hubdistill did not make, reports and figures go below --output.
+    models (any of sentence-transformers), reports and figures go below --output.
 
     \b
     Examples:
@@ -101,7 +102,9 @@ def evaluate(
     if len(sources) == 1 and sources[0].endswith(_RECIPES):
         options = [teacher, texts, similarity, retrieval, settings, prompt, max_length, output, seed]
         if any(options) or no_speed or trust_remote_code:
-            raise typer.BadParameter("a recipe says itself what is measured; these options go with models")
+            raise typer.BadParameter(
+                "these options go with models; in a recipe they are set under `evaluation`"
+            )
         job = prepare(Path(sources[0]), device)
         reports = job.evaluate()
         if not reports:  # of several processes, only the first measures

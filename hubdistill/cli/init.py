@@ -23,7 +23,7 @@ def init(
     *,
     sink: Sink,
 ) -> None:
-    """Write a recipe to begin with, every part of it explained.
+    """Write a starter recipe, every setting explained.
 
     \b
     Examples:

@@ -19,7 +19,7 @@ def localhub(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
     user: Annotated[str, typer.Option(help="Name of its user.")] = "demo",
     token: Annotated[
-        str, typer.Option(help="The user's token. It is no secret: the Hub answers this machine only.")
+        str, typer.Option(help="The user's token. It is not a secret: the Hub answers this machine only.")
     ] = "hf_localhub_demo",
     *,
     sink: Sink,

@@ -15,12 +15,12 @@ RecipePath = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option(help="cpu, cuda, mps, ...; the fastest there is when left out.", show_default=False),
+    typer.Option(help="cpu, cuda, mps, ...; the fastest available by default.", show_default=False),
 ]
 Token = Annotated[
     str | None,
     typer.Option(
-        help="Hub token. Others can see it on a command line: rather set HF_TOKEN or run `hf auth login`.",
+        help="Hub token. Others can see it on a command line: prefer HF_TOKEN or `hf auth login`.",
         show_default=False,
     ),
 ]

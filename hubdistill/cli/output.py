@@ -78,7 +78,7 @@ class Sink:
             data: for machines: anything that JSON can hold; paths become strings.
             human: for people: paragraphs and tables, an empty line between them. Left out by commands whose
                 result is a JSON document for everyone.
-            quiet: the bare essence, one a line.
+            quiet: the essentials, one per line.
         """
         if human is None or self.format is Format.json:
             typer.echo(json_format.dumps(data, indent=2, ensure_ascii=False, default=_plain))
@@ -112,11 +112,11 @@ def formatted(command: Callable[..., None]) -> Callable[..., None]:
 def _chosen(
     format: Annotated[
         Format | None,
-        typer.Option("--format", help="How to print the result; human when left out.", show_default=False),
+        typer.Option("--format", help="How to print the result (default: human).", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="The same as --format quiet: the bare essence, one a line.")
+        bool, typer.Option("--quiet", "-q", help="The same as --format quiet: the essentials, one per line.")
     ] = False,
 ) -> Format:
     """The one format that the options ask for."""

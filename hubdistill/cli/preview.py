@@ -29,7 +29,7 @@ def preview(
 
     Serves README.md on 127.0.0.1 until Ctrl-C, with its metadata, figures and files beside it. Pages
     show changes as they are saved, and the problems are printed again. README.md is shown as it is:
-    after a change of report.json or of a template, `hubdistill card` writes it anew. Images of other
+    after a change of report.json or of a template, `hubdistill card` rewrites it. Images of other
     sites are not loaded. --json prints a document at the start and one after each change.
 
     \b

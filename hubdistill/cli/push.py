@@ -32,26 +32,26 @@ def push(
         bool, typer.Option("--create-pr", help="Open a pull request instead of committing.")
     ] = False,
     revision: Annotated[
-        str | None, typer.Option(help="Branch to commit to; main when left out.", show_default=False)
+        str | None, typer.Option(help="Branch to commit to (default: main).", show_default=False)
     ] = None,
     commit_message: Annotated[
         str | None,
-        typer.Option(help="Summary of the commit; written for you when left out.", show_default=False),
+        typer.Option(help="Title of the commit (default: written for you).", show_default=False),
     ] = None,
     commit_description: Annotated[
-        str | None, typer.Option(help="What the commit says below its summary.", show_default=False)
+        str | None, typer.Option(help="Text of the commit, below its title.", show_default=False)
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Tag the commit.", show_default=False)] = None,
     collection: Annotated[
         str | None,
         typer.Option(
             metavar="TITLE|SLUG",
-            help="Put the model into this collection; a title that you have none of is made.",
+            help="Put the model into this collection; created if you have no collection with this title.",
             show_default=False,
         ),
     ] = None,
     collection_note: Annotated[
-        str | None, typer.Option(help="Stands beside the model in the collection.", show_default=False)
+        str | None, typer.Option(help="Note shown beside the model in the collection.", show_default=False)
     ] = None,
     gate: Annotated[
         list[str] | None,
@@ -70,7 +70,9 @@ def push(
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Leave out files that match; repeat it.", show_default=False),
+        typer.Option(
+            metavar="PATTERN", help="Leave out files that match; repeat it for more.", show_default=False
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -92,7 +94,7 @@ def push(
 ) -> None:
     """Publish a model folder in one commit.
 
-    Model, tokenizer, card, figures and report travel, nothing else in the folder does. Where
+    Model, tokenizer, card, figures and report are uploaded, nothing else in the folder. Where
     nothing has changed, no commit is made. A model that changed is loaded back from the Hub at
     the end, with an empty cache: its vectors must be those of the folder's.
 

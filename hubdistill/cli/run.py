@@ -24,8 +24,8 @@ def run(
 ) -> None:
     """Distil, measure and describe every student.
 
-    What is already there is used again: after an interruption, or a change in the recipe, the same
-    command goes on from it.
+    What is already there is reused: after an interruption, or a change in the recipe, the same
+    command continues from it.
 
     \b
     Examples:

@@ -232,7 +232,7 @@ def test_ctrl_c_in_training_says_one_sentence_and_the_next_run_goes_on(
             time.sleep(0.005)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.endswith("Interrupted. What was finished is kept; the same command goes on from there.\n")
+    assert said.endswith("Interrupted. What was finished is kept; the same command continues from there.\n")
     assert "Traceback" not in said
     assert half_written(tmp_path) == []
     result = invoke("distill", path)

@@ -45,7 +45,7 @@ def test_a_model_gets_report_and_figures(models: Path, invoke: Invoke) -> None:
     ("arguments", "words"),
     [
         (["copy"], "--teacher MODEL"),
-        (["recipe.yaml", "--teacher", "teacher"], "a recipe says itself what is measured"),
+        (["recipe.yaml", "--teacher", "teacher"], "these options go with models"),
         (["copy", "--teacher", "teacher", "--settings", "no.yaml"], "cannot read no.yaml"),
         (["copy", "--teacher", "teacher", "--settings", "wrong.yaml"], "did you mean `bootstrap`?"),
         (["copy", "--teacher", "teacher", "--similarity", "no.tsv"], "no.tsv"),
