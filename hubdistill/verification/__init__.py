@@ -7,8 +7,8 @@ published.py    the model, its teacher, their weights and what they are made of
 rerun.py        the measurements
 judgement.py    claimed against measured
 outcome.py      what was found
-card_check.py   the card against the report (card_lines.py: its text; visible.py: what of it is seen);
-                index_entries.py: its model-index
+card_check.py   the card against the report (card_lines.py: its text, which card_reading.py reads; visible.py:
+                what of it is seen; index_entries.py: its model-index)
 model_index.py  cards without a report
 
 A report is written by a stranger. Nothing in it names a place of this machine that is read, a server that

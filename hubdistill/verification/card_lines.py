@@ -2,7 +2,8 @@
 
 Kept sections belong to their author, and empty lines do not count. Lines are paired, and the words of a
 pair compared: a figure that the report's line does not have is a problem, other words are a note. What the
-card must say must also be seen.
+card must say, it says in the report's words, and must be seen to: its claim, the table below it and its
+limitations.
 """
 
 from __future__ import annotations
@@ -12,57 +13,23 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
-from hubdistill.card.keep import kept_sections
-from hubdistill.card.text import outside_fences
-from hubdistill.errors import CardError
-from hubdistill.numbers import MINUS, listed
+from hubdistill.numbers import listed
+from hubdistill.verification.card_reading import Line, Place, read_lines, without_link
 from hubdistill.verification.outcome import Problem
-from hubdistill.verification.visible import hides, visible_lines
 
 CARD: Final = "README.md"
 MUST_SAY: Final = ("## Limitations", "### What was not measured")
 """Headings under which the card may not say less than the report."""
 MOST_MISSING: Final = 0.2
-"""A card that lacks a larger share of the lines is of another template, not of another hand."""
+"""A card that lacks a larger share of the lines does not say what was measured."""
 LEAST_ALIKE: Final = 0.5
 """Share of words by which a line is taken for one of the report that was changed."""
 
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*")
-_WORD = re.compile(rf"[+{MINUS}-]?\d(?:[\d,.]*\d)?(?:e[+-]?\d+)?[%x]?(?!\w)|\w+|<br>|[^\w\s]")
-_NUMBER = re.compile(rf"([+{MINUS}-]?)(\d[\d,]*)(\.\d+)?(?:e([+-]?\d+))?[%x]?")
+_WORD = re.compile(r"[+-]?\d(?:[\d,.]*\d)?(?:e[+-]?\d+)?[%x]?(?!\w)|\w+|<br>|[^\w\s]")
+_NUMBER = re.compile(r"([+-]?)(\d[\d,]*)(\.\d+)?(?:e([+-]?\d+))?[%x]?")
 _LONGEST_QUOTE = 60
-
-
-class Place(NamedTuple):
-    """Which table a row is of: the heading above it, the table's own title if any, and its first row."""
-
-    heading: str
-    title: str
-    header: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a card.
-
-    Args:
-        number: in the file, from 1.
-        text: without white space at its end.
-        heading: the heading above it; all titles are `#`.
-        place: the table that it is a row of.
-    """
-
-    number: int
-    text: str
-    heading: str
-    place: Place | None = None
-
-    @property
-    def label(self) -> str:
-        """Of a row its first cell."""
-        return self.text.strip("| ").partition(" | ")[0].strip() if self.place else ""
 
 
 @dataclass
@@ -72,8 +39,7 @@ class Comparison:
     Args:
         compared: how many of the report's lines were found on the card.
         expected: how many there are.
-        other_template: the card is not of the template that it was compared with; only lines with the same
-            words were judged, and rounding was forgiven.
+        other_template: only lines with the same words were judged, and rounding was forgiven.
     """
 
     expected: int
@@ -95,57 +61,39 @@ def compare_text(
         other_template: another template or another version of hubdistill is known to have made it.
     """
     theirs, ours = read_lines(card, first_line), read_lines(expected)
+    must = _must_say(ours)
     missing, added = _leftovers(ours, theirs)
-    found = Comparison(len(ours), len(ours) - len(missing))
-    found.other_template = other_template or len(missing) > MOST_MISSING * len(ours)
-    pairs = _same_words if found.other_template else _pairs
-    for line, wanted in pairs(missing, added, ours, theirs):
+    found = Comparison(len(ours), len(ours) - len(missing), other_template)
+    pairs = list((_same_words if other_template else _pairs)(missing, added, ours, theirs))
+    for line, wanted in pairs:
         missing.remove(wanted)
         added.remove(line)
         found.compared += 1
-        _judge(found, line, wanted)
-    if not found.other_template:
-        _judge_missing(found, missing, theirs)
-        _judge_hidden(found, ours, theirs, visible_lines(expected) - visible_lines(card))
+        _judge(found, line, wanted, must)
+    if not other_template:
+        _judge_headers(found, pairs)
+        _judge_missing(found, missing, theirs, must)
+        _judge_hidden(found, theirs, must)
         _judge_added(found, added, ours)
     return found
 
 
-def read_lines(text: str, first_line: int = 1) -> list[Line]:
-    """The lines of a card that are to be compared: neither empty nor in a kept section.
-
-    A kept section that is not closed keeps nothing.
-    """
-    lines = [line.rstrip() for line in text.splitlines()]
-    try:
-        for section in kept_sections(text):
-            lines[section.start : section.stop + 1] = [""] * (section.stop + 1 - section.start)
-    except CardError:
-        pass  # Whoever reads the card is told by `check_card`.
-    free = dict(outside_fences(lines))
-    found: list[Line] = []
-    heading, title, header = "", "", ""
-    for number, line in enumerate(lines):
-        in_table = number in free and line.startswith("|")
-        if not in_table:
-            header = ""
-            if number in free and (match := _HEADING.fullmatch(line)):
-                heading = match[1] if match[1] == "#" else f"{match[1]} {match[2]}"
-            if line:
-                title = line if line.startswith(("**", "<details>")) else ""
-        elif not header:
-            header = line
-        if line:
-            place = Place(heading, title, header) if in_table else None
-            found.append(Line(first_line + number, line, heading, place))
-    return found
+def _must_say(ours: Sequence[Line]) -> set[Line]:
+    """The first paragraph of the report's card, the tables at its top, and what stands under `MUST_SAY`."""
+    top = [line for line in ours if line.heading == "#" and not line.is_heading]
+    claim = next((line for line in top if not line.place and not line.text.startswith("<!--")), None)
+    return {line for line in ours if line is claim or line.heading in MUST_SAY} | {
+        line for line in top if line.place
+    }
 
 
 def _leftovers(ours: Sequence[Line], theirs: Sequence[Line]) -> tuple[list[Line], list[Line]]:
     """Lines of the report that the card lacks, and lines of the card that the report lacks.
 
-    What only stands elsewhere is neither; of rows, the whole table must.
+    What only stands elsewhere is neither; of rows, the whole table must. A row counts where it stands in its
+    table, or in one of another name with the same columns.
     """
+    tables = {line.place for line in ours}
     matcher = difflib.SequenceMatcher(
         None, [line.text for line in ours], [line.text for line in theirs], autojunk=False
     )
@@ -155,8 +103,17 @@ def _leftovers(ours: Sequence[Line], theirs: Sequence[Line]) -> tuple[list[Line]
         if kind != "equal":
             missing += ours[i:j]
             added += theirs[k:n]
+            continue
+        for wanted, line in zip(ours[i:j], theirs[k:n], strict=True):
+            if line.place != wanted.place and (line.place in tables or _header(line) != _header(wanted)):
+                missing.append(wanted)
+                added.append(line)
     moved = _keys(missing) & _keys(added)
     return _without(missing, moved), _without(added, moved)
+
+
+def _header(line: Line) -> str:
+    return line.place.header if line.place else ""
 
 
 def _keys(lines: Iterable[Line]) -> Counter[tuple[str, Place | None]]:
@@ -189,19 +146,28 @@ def _pairs(missing: list[Line], added: list[Line], _ours: Sequence[Line], _their
             yield line, wanted
         else:
             rest.append(line)
+    words = {id(line): Counter(_words(line.text)) for line in (*rest, *waiting)}
     for line in rest:
-        alike = [w for w in waiting if (w.place is None) == (line.place is None)]
-        likeness = {w: _likeness(line, w) for w in alike}
-        wanted = max(alike, key=likeness.__getitem__, default=None)
-        if wanted and likeness[wanted] >= LEAST_ALIKE:
+        best, wanted = LEAST_ALIKE, None
+        for one in waiting:
+            if (one.place is None) == (line.place is None):
+                ours, theirs = words[id(one)], words[id(line)]
+                if 2 * (ours & theirs).total() < best * (ours.total() + theirs.total()):
+                    continue
+                if (likeness := _likeness(line, one)) > best or (wanted is None and likeness == best):
+                    best, wanted = likeness, one
+        if wanted:
             waiting.remove(wanted)
             yield line, wanted
 
 
 def _likeness(one: Line, other: Line) -> float:
     """The share of words that two lines have in common, in their order."""
-    ours, theirs = ([word[0] for word in _WORD.finditer(line.text)] for line in (one, other))
-    return difflib.SequenceMatcher(None, ours, theirs, autojunk=False).ratio()
+    return difflib.SequenceMatcher(None, _words(one.text), _words(other.text), autojunk=False).ratio()
+
+
+def _words(text: str) -> list[str]:
+    return [word[0] for word in _WORD.finditer(text) if word[0] != "|"]
 
 
 def _same_words(
@@ -219,22 +185,23 @@ def _same_words(
 def _words_of(line: Line) -> tuple[str, ...]:
     """The words of a line, figures left out; of a row also its table and its label."""
     table = (line.place.title, line.place.header, line.label) if line.place else ()
-    return (*table, *("#" if _is_figure(word[0]) else word[0] for word in _WORD.finditer(line.text)))
+    return (*table, *("#" if _is_figure(word) else word for word in _words(line.text)))
 
 
 def _is_figure(word: str) -> bool:
     return any(character.isdigit() for character in word)
 
 
-def _judge(found: Comparison, line: Line, wanted: Line) -> None:
+def _judge(found: Comparison, line: Line, wanted: Line, must: Collection[Line]) -> None:
     """Compare the words of a pair."""
-    ours, theirs = list(_WORD.finditer(wanted.text)), list(_WORD.finditer(line.text))
+    text = without_link(line, wanted)
+    ours, theirs = list(_WORD.finditer(wanted.text)), list(_WORD.finditer(text))
     differ = _rounded_differences if found.other_template else _differences
-    hidden = wanted.heading in MUST_SAY and hides(line.text) and not hides(wanted.text)
+    bound = line.place is not None or (wanted in must and not wanted.is_heading)
     false: list[str] = []
     other: list[str] = []
     for i, j, k, n in differ([word[0] for word in ours], [word[0] for word in theirs]):
-        said, meant = _quote(line.text, theirs[k:n]), _quote(wanted.text, ours[i:j])
+        said, meant = _quote(text, theirs[k:n]), _quote(wanted.text, ours[i:j])
         words = (
             f"says {said} where the report says {meant}"
             if said and meant
@@ -243,7 +210,7 @@ def _judge(found: Comparison, line: Line, wanted: Line) -> None:
             else f"leaves out {meant}"
         )
         figures = any(_is_figure(word[0]) for word in theirs[k:n])
-        (false if figures or line.place or hidden else other).append(words)
+        (false if figures or bound else other).append(words)
     label = f"{line.label}: " if line.label else ""
     if false:
         found.problems.append(Problem(f"{CARD}, line {line.number}", label + "; ".join(false)))
@@ -295,14 +262,32 @@ def _value(number: re.Match[str]) -> tuple[float, float]:
     return (value if sign in ("", "+") else -value), unit
 
 
-def _judge_missing(found: Comparison, missing: Sequence[Line], theirs: Sequence[Line]) -> None:
+def _judge_headers(found: Comparison, pairs: Iterable[tuple[Line, Line]]) -> None:
+    """Rows under other columns than theirs, the first of each table."""
+    told = {line.place for line, _ in pairs if line.text == _header(line)}
+    for line, wanted in pairs:
+        if line.place and line.place not in told and line.label != "-" and _header(line) != _header(wanted):
+            told.add(line.place)
+            text = f"stands under {_short(_header(line))}, and under {_short(_header(wanted))} in the report"
+            found.problems.append(Problem(f"{CARD}, line {line.number}", f"{_short(line.text)} {text}"))
+
+
+def _judge_missing(
+    found: Comparison, missing: Sequence[Line], theirs: Sequence[Line], must: Collection[Line]
+) -> None:
+    if len(missing) > MOST_MISSING * found.expected:
+        text = (
+            f"lacks {len(missing)} of the {found.expected} lines that the report calls for; where it is of "
+            "your own template, the recipe must name that in card.template, so that the report says so"
+        )
+        found.problems.append(Problem(CARD, text))
     tables = {line.place for line in theirs if line.place}
     passed_over: dict[str, int] = defaultdict(int)
     for line in missing:
         if line.place in tables and line.place:
             text = f"the row {_short(line.text)} of the report is missing in a table under '{line.heading}'"
             found.problems.append(Problem(CARD, text))
-        elif line.heading in MUST_SAY:
+        elif line in must:
             found.problems.append(Problem(CARD, f"does not say what the report knows: {_short(line.text)}"))
         else:
             passed_over[line.heading] += 1
@@ -314,11 +299,10 @@ def _judge_missing(found: Comparison, missing: Sequence[Line], theirs: Sequence[
         found.notes.append(f"{CARD} lacks lines that the report calls for: {parts}")
 
 
-def _judge_hidden(
-    found: Comparison, ours: Sequence[Line], theirs: Sequence[Line], unseen: Collection[str]
-) -> None:
-    must_say = {line.text for line in ours if line.heading in MUST_SAY}
-    if hidden := [line.number for line in theirs if line.text in must_say and line.text in unseen]:
+def _judge_hidden(found: Comparison, theirs: Sequence[Line], must: Collection[Line]) -> None:
+    wanted = {(line.text, _header(line)) for line in must if not line.hidden}
+    wanted -= {(line.text, _header(line)) for line in theirs if not line.hidden}
+    if hidden := [line.number for line in theirs if (line.text, _header(line)) in wanted]:
         text = "what the report knows is hidden in a comment, in code or in a folded part"
         found.problems.append(Problem(f"{CARD}, {_ranges(hidden)}", text))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from hubdistill.card.text import outside_fences
@@ -23,25 +24,17 @@ _BLOCKS: Final = re.compile(
 """Elements that may hold more than a line, and hide it by their attributes."""
 
 
-def visible_lines(text: str) -> set[str]:
-    """The lines before which nothing was opened that hides them, without white space at their end."""
-    lines = [line for _, line in outside_fences([line.rstrip() for line in text.splitlines()])]
-    hidden = _hidden("\n".join(lines))
-    found: set[str] = set()
+def hidden_lines(lines: Sequence[str]) -> set[int]:
+    """Which lines, counted from 0, are code or stand behind something that was opened and hides them."""
+    free = list(outside_fences(lines))
+    hidden = _hidden("\n".join(line for _, line in free))
+    found = set(range(len(lines))) - {number for number, _ in free}
     place = 0
-    for line in lines:
-        if not any(start < place < end for start, end in hidden):
-            found.add(line)
+    for number, line in free:
+        if any(start < place < end for start, end in hidden):
+            found.add(number)
         place += len(line) + 1
     return found
-
-
-def hides(line: str) -> bool:
-    """Whether a line has anything that could hide its own words."""
-    return any(
-        part["comment"] or (part["tag"] and not part["end"] and _is_hiding(part))
-        for part in _PART.finditer(line)
-    )
 
 
 def _hidden(text: str) -> list[tuple[int, int]]:

@@ -392,12 +392,21 @@ def test_a_card_of_another_template_is_compared_where_its_words_are_the_same(tmp
     template.write_text(
         "---\n{{ metadata }}\n---\n# {{ name }}: 12 of 10\n\n{{ glance }}\n\n| a | b |\n| 1 | 2 |\n"
     )
-    card = render_card(REPORT, repo_id=REPO, template=template)
-    found = check(card)
+    owner = REPORT.owner.model_copy(update={"template": "card.md.j2"})
+    report = REPORT.model_copy(update={"owner": owner})
+    card = render_card(report, repo_id=REPO, template=template)
+    found = check(card, report)
     assert clean(found)
     assert any("another template" in note for note in found.notes)
-    (problem,) = check(card.replace("| Size on disk | 1.48 GB", "| Size on disk | 0.48 GB", 1)).problems
+    changed = card.replace("| Size on disk | 1.48 GB", "| Size on disk | 0.48 GB", 1)
+    (problem,) = check(changed, report).problems
     assert "says '0.48'" in problem.text
+
+
+def test_a_card_that_lacks_most_lines_is_no_other_template_unless_the_report_says_so() -> None:
+    found = compare(TEXT[: TEXT.index("## Evaluation")] + TEXT[TEXT.index("## Limitations") :])
+    assert not found.other_template
+    assert any(re.match(r"lacks \d+ of the \d+ lines", problem.text) for problem in found.problems)
 
 
 @pytest.mark.parametrize(
