@@ -149,10 +149,9 @@ def _variants(
 
 
 def _correlation(variant: Vectors, pairs: SimilarityPairs, bootstrap: Bootstrap) -> Estimate:
-    predicted = predict(variant, pairs, "cosine")
-    if _is_binary(variant):
-        # Many pairs are at one Hamming distance: the last digits of a sum must not order them.
-        predicted = predicted.round(5)
+    # Many pairs are at one Hamming distance, and the last digits of a cosine must not order them: the dot
+    # product of bits is a whole number.
+    predicted = predict(variant, pairs, "dot" if _is_binary(variant) else "cosine")
     return Estimate(
         float(scipy.stats.spearmanr(pairs.scores, predicted).statistic),
         bootstrap.distribution(spearman(pairs.scores, predicted)),

@@ -91,6 +91,21 @@ def test_a_correlation_is_that_of_the_stored_vectors() -> None:
         assert (model.name, ("precision", "int8")) in values
 
 
+@pytest.mark.parametrize("width", [96, 128])
+def test_pairs_at_one_hamming_distance_are_tied(width: int) -> None:
+    texts = words(600)
+    model = random_vectors("model", texts, width, seed=3)
+    scores = np.random.default_rng(8).random(300).round(1)
+    pairs = SimilarityPairs("bits", texts[:300], texts[300:], scores, data_of("similarity", 300))
+    findings = Findings(resamples=100, seed=12, reproduce="call")
+    findings.add_data(pairs.name, pairs.data)
+    measure_variants(findings, model, [model], {}, ["binary"], [pairs], [], k=5)
+    first, second = (model.of(part) > 0 for part in (pairs.first, pairs.second))
+    expected = scipy.stats.spearmanr(scores, -(first != second).sum(axis=1)).statistic
+    (measured,) = (m.value for m in findings.measurements)
+    assert measured == expected
+
+
 def test_lists_are_compared_with_what_the_teachers_plain_vectors_find() -> None:
     found = found_of({"teacher": [12, 1], "student": [1]}, [])
     agreement = {
@@ -179,5 +194,5 @@ def test_bits_that_are_all_alike_are_refused() -> None:
     alike = word_vectors("alike", {text: [1.0, 1.0 + place] for place, text in enumerate(TEXTS)})
     findings = Findings(resamples=100, seed=12, reproduce="call")
     findings.add_data(PAIRS.name, PAIRS.data)
-    with pytest.raises(EvaluationError, match="alike gives every pair the cosine similarity 1"):
+    with pytest.raises(EvaluationError, match="alike gives every pair the dot similarity 2"):
         measure_variants(findings, alike, [alike], {}, ["binary"], [PAIRS], [], k=5)
