@@ -26,7 +26,7 @@ from hubdistill.figures import FOLDER as FIGURES
 from hubdistill.figures import planned_figures
 from hubdistill.numbers import listed
 from hubdistill.report import DistillationReport, Measurement
-from hubdistill.results import unique
+from hubdistill.results import title_of, unique
 from hubdistill.verification.card_lines import CARD, Comparison, compare_text
 from hubdistill.verification.index_entries import Entry, read_entries, rounding
 from hubdistill.verification.outcome import CheckedClaim, Problem
@@ -93,6 +93,8 @@ def _listed_claims(
     entries, faults = read_entries(declared)
     problems += (Problem(f"{CARD}, model-index", fault) for fault in faults)
     waiting = listed_results(report)
+    names = _names(report)
+    renamed: list[str] = []
     claims = []
     for entry in entries:
         same = [one for one in waiting if _is_about(entry, one[1], by_name=True)]
@@ -100,13 +102,41 @@ def _listed_claims(
         if len(same) == 1 or (same and entry.name == same[0][1].metric_name):
             waiting.remove(same[0])
             claims.append(_claim(entry.value, same[0][0], report))
+            result = same[0][1]
+            for said, meant in ((entry.title, result.dataset_name), (entry.name, result.metric_name)):
+                if not said or _folded(said) == _folded(meant):
+                    continue
+                if _folded(said) in names and _folded(said) != _folded(result.dataset_type):
+                    text = (
+                        f"{entry.metric} on {entry.dataset}: is named {said!r}, and {meant!r} in the report"
+                    )
+                    problems.append(Problem(f"{CARD}, model-index", text))
+                else:
+                    renamed.append(f"{said!r} for {meant!r}")
         else:
             claims.append(_unknown(entry.metric, entry.title or entry.dataset, entry.value, report))
+    if renamed:
+        notes.append(f"the card's model-index has names of its own: {listed(unique(renamed))}")
     if waiting and entries:
         notes.append(f"the card's model-index lacks {len(waiting)} figures of the report")
     elif waiting:
         notes.append("the card has no model-index, though the report has figures for one")
     return claims
+
+
+def _names(report: DistillationReport) -> set[str]:
+    """What the report calls its data sets and its metrics: a name by which a figure may not be another's."""
+    names = {data.title for data in report.data.values()} | {
+        data.hub_id or "" for data in report.data.values()
+    }
+    names |= {metric.title for metric in report.metrics.values()}
+    names |= {title_of(report.metrics[m.metric], m.parameters) for m in report.measurements}
+    names |= {str(result.metric_name) for _, result in listed_results(report)}
+    return set(map(_folded, names))
+
+
+def _folded(name: object) -> str:
+    return " ".join(str(name).casefold().split())
 
 
 def _is_about(entry: Entry, result: EvalResult, *, by_name: bool) -> bool:

@@ -164,8 +164,28 @@ def test_a_figure_that_the_report_does_not_have_was_not_measured() -> None:
     assert (claim.figure, claim.verdict, claim.why) == ("accuracy", "not run", "the report does not have it")
     (problem,) = found.problems
     assert problem.text == "f1 on Held-out texts: the value 'high' is not a number"
-    assert len(found.notes) == 1
-    assert re.fullmatch(r"the card's model-index lacks \d+ figures of the report", found.notes[0])
+    renamed, lacking = found.notes
+    assert renamed == (
+        "the card's model-index has names of its own: 'Renamed, but the same' for 'Spearman (cosine)'"
+    )
+    assert re.fullmatch(r"the card's model-index lacks \d+ figures of the report", lacking)
+
+
+def test_a_figure_of_the_metadata_may_not_have_the_name_of_another() -> None:
+    def change(declared: dict[str, Any]) -> None:
+        results = declared["model-index"][0]["results"]
+        results[0]["dataset"]["name"] = "cranfield"
+        results[1]["metrics"][0]["name"] = "nDCG@10"
+
+    found = check(with_metadata(change))
+    assert {claim.verdict for claim in found.claims} == {"same"}
+    assert {problem.text for problem in found.problems} == {
+        "spearman_cosine on sentence-transformers/stsb: is named 'cranfield', "
+        "and 'STS Benchmark (test)' in the report",
+        "pearson_cosine on sentence-transformers/stsb: is named 'cranfield', "
+        "and 'STS Benchmark (test)' in the report",
+        "teacher_cosine on held-out: is named 'nDCG@10', and 'Mean cosine to the teacher' in the report",
+    }
 
 
 def test_licence_and_base_model_are_those_of_the_report() -> None:
@@ -415,6 +435,10 @@ def test_a_card_that_lacks_most_lines_is_no_other_template_unless_the_report_say
         (CARD.partition("---\n<!--")[2], "no front matter"),
         (CARD.replace("license: mit", "license: [mit"), "the front matter is not YAML"),
         (CARD.replace("<!-- /hubdistill:keep -->", "", 1), "kept section 'introduction' is not closed"),
+        (
+            CARD.replace("license: mit", "license: apache-2.0\nlicense: mit"),
+            "the key 'license' stands there twice",
+        ),
         ("", "no front matter"),
         ("---\nlicense: mit\nbase_model: BAAI/bge-m3\nmodel-index: 3\n---\n", ""),
     ],
