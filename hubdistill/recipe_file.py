@@ -32,18 +32,7 @@ from hubdistill.recipe import (
     TrimmedStudent,
     Vocabulary,
 )
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key may be said once: of two, the first would be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := next((key for key in keys if keys.count(key) > 1 and key != "<<"), None):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice!r} stands there twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
+from hubdistill.unique_keys import UniqueKeys
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -100,7 +89,7 @@ class _EvaluationFile(Settings):
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        return yaml.load(path.read_text(encoding="utf-8"), UniqueKeys)
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"cannot read {path}: {error}") from error
     except RecursionError:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from hubdistill.atomic import write_text
 from hubdistill.errors import ReportError
 from hubdistill.recipe import Card, CorpusSource, Evaluation, Teacher
+from hubdistill.unique_keys import unique_members
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "report.json"
@@ -530,7 +531,7 @@ def parse_report(content: bytes, *, name: str = FILE_NAME) -> DistillationReport
         ReportError: it is not ours, or a newer hubdistill wrote it.
     """
     try:
-        data: Any = json.loads(content.decode("utf-8"))
+        data: Any = json.loads(content.decode("utf-8"), object_pairs_hook=unique_members)
     except (ValueError, RecursionError) as error:
         raise ReportError(f"cannot read {name}: {error}") from error
     version = data.get("schema_version") if isinstance(data, dict) else None

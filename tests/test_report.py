@@ -37,6 +37,15 @@ def test_what_is_saved_is_read_back_equal(make: Any, tmp_path: Path) -> None:
     assert load_report(tmp_path) == report
 
 
+def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    path = bge_m3_report().save(tmp_path)
+    text = path.read_text("utf-8")
+    assert '"license": "mit"' in text
+    path.write_text(text.replace('"license": "mit"', '"license": "apache-2.0", "license": "mit"', 1), "utf-8")
+    with pytest.raises(ReportError, match="the key 'license' stands there twice"):
+        load_report(path)
+
+
 def test_the_file_is_readable_and_ends_in_a_newline(tmp_path: Path) -> None:
     text = bge_m3_report().save(tmp_path).read_text(encoding="utf-8")
     assert text.endswith("}\n")

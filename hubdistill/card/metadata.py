@@ -26,6 +26,7 @@ from hubdistill.numbers import listed
 from hubdistill.recipe import Card
 from hubdistill.report import DistillationReport, Measurement
 from hubdistill.results import metric_order, student_model, teacher_model, title_of, unique
+from hubdistill.unique_keys import UniqueKeys
 
 LIBRARY = "sentence-transformers"
 PIPELINE = "sentence-similarity"
@@ -164,13 +165,13 @@ def read_metadata(text: str) -> tuple[dict[str, Any], str]:
     """The front matter of a card as plain data, and what comes after it.
 
     Raises:
-        CardError: there is none, or it is not a mapping in YAML.
+        CardError: there is none, it is not a mapping in YAML, or a key stands there twice.
     """
     said, body = split_front_matter(text)
     if body == text:
         raise CardError("no front matter: the card starts with a line ---, YAML and a line ---")
     try:
-        card = yaml.safe_load(said)
+        card = yaml.load(said, UniqueKeys)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise CardError(f"the front matter is not YAML: {error}") from error
     if not isinstance(card, dict):
