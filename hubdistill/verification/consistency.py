@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,7 +12,7 @@ from hubdistill.evaluation.definitions import METRICS
 from hubdistill.evaluation.held_out import ORIGINS
 from hubdistill.numbers import listed
 from hubdistill.report import DistillationReport, EvaluationPlan
-from hubdistill.verification.figures import Figure
+from hubdistill.verification.figures import ABSOLUTE_SPEED, Figure
 from hubdistill.verification.inputs import unlike_data
 from hubdistill.verification.outcome import Problem
 from hubdistill.verification.rerun import Rerun
@@ -29,6 +30,9 @@ _NOT_COMPARED: Final = {
     SPEED: ("title", "n"),
 }
 
+
+_SAME: Final = 1e-6
+"""How far a figure may be, in parts, from what is worked out from others: the last digits of a sum."""
 
 _FEW: Final = 5
 """Of what is left out, so many are named."""
@@ -55,6 +59,50 @@ def check_facts_of_report(report: DistillationReport) -> list[Problem]:
             if said != is_:
                 text = f"says {fact}: {said!r}, where hubdistill has {is_!r}"
                 problems.append(Problem(f"report.json, metrics.{name}", text))
+    return problems
+
+
+def contradictions(report: DistillationReport) -> list[Problem]:
+    """Comparisons that are not those of the two values, and speed-ups that the two rates do not allow."""
+    problems = []
+    values = {
+        (m.metric, m.model, m.data, frozenset(m.parameters.items())): m.value
+        for m in reversed(report.measurements)
+        if m.against in (None, report.teacher)
+    }
+    for c in report.comparisons:
+        parameters = frozenset(c.parameters.items())
+        # Whose documents were searched is the student's affair: the other embeds its own.
+        own = frozenset(item for item in parameters if item[0] != "documents")
+        ours = values.get((c.metric, c.model, c.data, parameters))
+        theirs = values.get((c.metric, c.against, c.data, own))
+        if ours is None or theirs is None:
+            continue
+        for what, said, is_ in (
+            ("a difference", c.difference, ours - theirs),
+            ("a share kept", c.kept, ours / theirs if theirs > 0 else c.kept),
+        ):
+            if not math.isclose(said, is_, rel_tol=_SAME, abs_tol=_SAME):
+                text = (
+                    f"{c.metric} on {c.data}: {what} of {said:.6g} between {c.model} and {c.against}, whose "
+                    f"figures are {ours:.6g} and {theirs:.6g}"
+                )
+                problems.append(Problem("report.json, comparisons", text))
+    for m in report.find("speedup"):
+        ours, theirs = (
+            values.get((ABSOLUTE_SPEED, model, m.data, frozenset(m.parameters.items())))
+            for model in (m.model, report.teacher)
+        )
+        if not (ours and theirs and m.interval):
+            continue
+        # The ratio of two medians is not below the lowest ratio of the repeats, nor above the highest.
+        if not m.interval.low * (1 - _SAME) <= ours / theirs <= m.interval.high * (1 + _SAME):
+            text = (
+                f"{m.model} at {m.parameters.get('tokens')} tokens: a speed-up of {m.interval.low:.6g} to "
+                f"{m.interval.high:.6g}, where {ours:.6g} texts per second against {theirs:.6g} are "
+                f"{ours / theirs:.6g} times as many"
+            )
+            problems.append(Problem("report.json, measurements", text))
     return problems
 
 

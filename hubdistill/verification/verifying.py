@@ -16,7 +16,13 @@ from hubdistill.models import load_model
 from hubdistill.numbers import listed
 from hubdistill.report import FILE_NAME, DistillationReport, EvaluationPlan, load_report
 from hubdistill.verification.card_check import check_card
-from hubdistill.verification.consistency import check_facts_of_report, left_out, notes_on, unlike_held_out
+from hubdistill.verification.consistency import (
+    check_facts_of_report,
+    contradictions,
+    left_out,
+    notes_on,
+    unlike_held_out,
+)
 from hubdistill.verification.figures import ABSOLUTE_SPEED, COSTS, Figure, figures_of
 from hubdistill.verification.inputs import Inputs, plan_of, read_inputs
 from hubdistill.verification.judgement import Conditions, checked
@@ -163,7 +169,7 @@ class _Check:
         self.problems += (Problem("evaluation", text) for text in found.failed)
         absence = _Absence(self, inputs, found, without, speed=speed, student=student is not None)
         self._judge(found, absence, student, reference)
-        self.problems += check_facts_of_report(self.report)
+        self.problems += check_facts_of_report(self.report) + contradictions(self.report)
         self.problems += unlike_held_out(self.report, plan, found)
         if student and reference and not (self.quick or found.failed):
             self.problems += self._left_out(found, all_data=not (inputs.absent or texts))
