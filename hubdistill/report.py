@@ -237,7 +237,7 @@ class Source(Fact):
 
 
 class TokenCounts(Fact):
-    """Tokens in a text, as the teacher counts them."""
+    """Tokens in a text, as the teacher counts them; of training texts those that are read."""
 
     min: int
     mean: float

@@ -90,8 +90,8 @@ def train(
     if settings.matryoshka:
         loss = MatryoshkaLoss(student, loss, [*settings.matryoshka, teacher_width])
         citations.append(loss.citation.strip())
-    longest = min(int(lengths.max()), settings.max_length or student.max_seq_length or 512)
-    with quick_attention(arguments, longest):
+    limit = settings.max_length or student.max_seq_length
+    with quick_attention(arguments, min(int(lengths.max()), limit or 512)):
         trainer = run_trainer(
             student,
             arguments,
@@ -109,13 +109,16 @@ def train(
         )
     changed, everything = hyperparameters(arguments)
     ours: dict[str, report.Value] = {"dropout": 0.0, "batch_sampler": LengthBucketSampler.__name__}
+    if settings.max_length:
+        ours["max_length"] = settings.max_length
+    read = np.minimum(lengths, limit) if limit else lengths
     return report.Training(
         method="layers",
         loss=type(loss).__name__,
         loss_parameters=plain(loss.get_config_dict()),
         matryoshka=tuple(sorted(settings.matryoshka)),
         texts=len(texts),
-        tokens=report.TokenCounts(min=lengths.min(), mean=lengths.mean(), max=lengths.max()),
+        tokens=report.TokenCounts(min=read.min(), mean=read.mean(), max=read.max()),
         hyperparameters=changed | ours,
         all_hyperparameters=everything | ours,
         log=training_log(trainer.state.log_history),

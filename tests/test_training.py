@@ -136,6 +136,17 @@ def test_private_arguments_stay_out_of_the_facts(tiny_teacher: SentenceTransform
     assert facts.hyperparameters["learning_rate"] == 3e-3
 
 
+def test_tokens_that_training_does_not_read_are_not_stated(
+    tiny_teacher: SentenceTransformer, tmp_path: Path
+) -> None:
+    counted = token_lengths(tiny_teacher, sentences(300))
+    assert counted.max() > 12
+    _, facts = run_training(tiny_teacher, tmp_path, max_length=12, epochs=0.1)
+    assert (facts.tokens.min, facts.tokens.max) == (counted.min(), 12)
+    assert facts.tokens.mean == pytest.approx(np.minimum(counted, 12).mean())
+    assert facts.hyperparameters["max_length"] == facts.all_hyperparameters["max_length"] == 12
+
+
 def test_training_goes_on_from_the_last_whole_checkpoint(
     tiny_teacher: SentenceTransformer, tmp_path: Path
 ) -> None:
