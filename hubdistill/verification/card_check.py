@@ -267,9 +267,9 @@ def _benchmark_claims(
     """The figures of .eval_results beside those of the report."""
     waiting = benchmark_results(report)
     claims = []
-    for path in sorted((folder / FOLDER).glob("*.yaml")):
+    for path in sorted((folder / FOLDER).glob("*.y*ml")):
         name = f"{FOLDER}/{path.name}"
-        if not path.name.startswith(PREFIX):
+        if not path.name.startswith(PREFIX) or path.suffix != ".yaml":
             notes.append(f"{name} is not hubdistill's, and was not checked")
             continue
         try:

@@ -211,6 +211,18 @@ def check_weights(folder: Path, recorded: Model, here: str, file: str) -> tuple[
     return Problem(file, text), ""
 
 
+def note_on_other_weights(folder: Path) -> str:
+    """A sentence about weights that lie beside those that are loaded; empty for none."""
+    loaded = {file for part in _module_folders(folder) for file in _loaded_weights(part)}
+    there = {file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in folder.rglob(pattern)}
+    others = [str(file.relative_to(folder)) for file in sorted(there - loaded)]
+    if not (loaded and others):
+        return ""
+    return (
+        f"other weights than those that were measured lie beside them, and were not loaded: {listed(others)}"
+    )
+
+
 def check_facts(recorded: Model, here: Model) -> tuple[list[CheckedClaim], list[Problem]]:
     """Compare what a report says a model is made of with what it is."""
     claimed = {name: getattr(recorded.architecture, name) for name in _SIZES}

@@ -37,6 +37,7 @@ from hubdistill.verification.published import (
     is_missing_revision,
     load_reference,
     load_student,
+    note_on_other_weights,
     without_bytes_of_caches,
     without_harmless_files,
 )
@@ -220,6 +221,7 @@ class _Check:
             "model.safetensors",
         )
         self._take(problem, note)
+        self._take(None, note_on_other_weights(self.published.folder))
         try:
             found = load_student(
                 self.published,

@@ -478,13 +478,15 @@ def test_scores_for_leaderboards_are_those_of_the_report(tmp_path: Path) -> None
         yaml.safe_dump([{**entry, "value": 0.9999}, {**entry, "dataset": {"id": "a/b", "task_id": "c"}}])
     )
     (tmp_path / FOLDER / "theirs.yaml").write_text("- 3\n")
+    (tmp_path / FOLDER / "hubdistill-x.yml").write_text("- 3\n")
     (tmp_path / FOLDER / "hubdistill-broken.yaml").write_text("- 3\n")
     found = check(card, report, folder=tmp_path)
     wrong, unknown = [claim for claim in found.claims if claim.verdict != "same"]
     assert (wrong.claimed, wrong.verdict) == (0.9999, "differs")
     assert (unknown.data, unknown.verdict) == ("a/b, c", "not run")
     assert [problem.place for problem in found.problems] == [f"{FOLDER}/hubdistill-broken.yaml"]
-    assert f"{FOLDER}/theirs.yaml is not hubdistill's, and was not checked" in found.notes
+    for name in ("theirs.yaml", "hubdistill-x.yml"):
+        assert f"{FOLDER}/{name} is not hubdistill's, and was not checked" in found.notes
 
 
 def test_torch_is_not_needed() -> None:

@@ -19,7 +19,7 @@ from hubdistill.verification.consistency import NOT_CHECKED
 from hubdistill.verification.inputs import check_dataset_id, read_inputs
 from hubdistill.verification.local_data import LocalData
 from hubdistill.verification.outcome import CheckedClaim, Verification
-from hubdistill.verification.published import check_weights, load_reference
+from hubdistill.verification.published import check_weights, load_reference, note_on_other_weights
 from hubdistill.verification.verifying import verify
 
 Json = dict[str, Any]
@@ -304,6 +304,17 @@ def test_a_copy_beside_other_weights_is_no_excuse(here: Path) -> None:
     save_file({name: one * 1.1 for name, one in weights.items()}, here / STUDENT / WEIGHTS)
     problem, _ = check_weights(here / STUDENT, recorded, "", WEIGHTS)
     assert problem is not None
+
+
+def test_weights_beside_those_that_are_loaded_are_told(here: Path) -> None:
+    folder = here / STUDENT
+    assert note_on_other_weights(folder) == ""
+    change(here, unchanged)
+    (folder / "pytorch_model.bin").write_bytes(b"other")
+    assert (
+        "other weights than those that were measured lie beside them, and were not loaded: pytorch_model.bin"
+        in check(here).notes
+    )
 
 
 def test_weights_in_several_files_are_those_that_the_index_names(here: Path) -> None:
