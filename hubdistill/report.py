@@ -23,6 +23,8 @@ from hubdistill.unique_keys import unique_members
 
 SCHEMA_VERSION: Final = 1
 FILE_NAME = "report.json"
+PLACEHOLDER: Final = "MODEL_ID"
+"""What stands in snippets for the repository id."""
 
 Value = str | int | float | bool | None
 
@@ -118,6 +120,12 @@ class Architecture(Fact):
     parameters: int
     embedding_parameters: int
     """Parameters of the input embeddings (tokens, positions, types)."""
+    modules: tuple[str, ...] = ()
+    """Class names, in order; empty in reports of before they were recorded."""
+    prompts: dict[str, str] = {}
+    """The model's own by name, without those that are empty."""
+    default_prompt_name: str | None = None
+    """Of the one that stands before a text where none is asked for."""
     dump: str
     """The module tree with widths, repeated blocks folded."""
 
@@ -356,6 +364,11 @@ class Training(Fact):
     citations: tuple[str, ...] = ()
     """BibTeX of losses and methods."""
 
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether the student is given the teacher's prompt; others learn it as part of its vectors."""
+        return self.method in ("layers", "trimmed")
+
 
 class LowAgreement(Fact):
     """A held-out text on which student and teacher agree little."""
@@ -405,6 +418,9 @@ class QuickStart(Fact):
     output: str
     sentences: tuple[str, ...] = ()
     """Those of the snippet; ours, never those of a data set."""
+    prompt: str | None = None
+    """What the snippet asks to be put before each of them; empty: nothing. None in reports of before it was
+    recorded."""
     plain: ComparedSnippet | None = None
     """None where the model has parts that transformers alone does not run."""
 

@@ -204,13 +204,11 @@ def load_candidate(subject: Subject, prompt: str | None, device: str | None) -> 
             type(module).__module__.startswith("transformers_modules") for module in model.modules()
         ),
     )
-    # Others learned the prompt as part of the teacher's vectors, and take none or have one of their own.
-    takes_prompt = training is not None and training.method in ("layers", "trimmed")
     return Candidate(
         subject.name,
         model,
         facts,
-        prompt if takes_prompt else None,
+        prompt if training and training.takes_prompt else None,
         teacher_space=None if training is None else training.teacher_space is not False,
         matryoshka=training.matryoshka if training else (),
         folder=found.folder,

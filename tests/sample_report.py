@@ -162,6 +162,7 @@ tensor([[1.0000, 0.7104, 0.3517],
         [0.3517, 0.3809, 1.0000]])
 """,
     sentences=("The weather is lovely today.", "It is so sunny outside!", "He drove to the stadium."),
+    prompt="",
 )
 
 MSE_CITATION = """\
@@ -320,6 +321,7 @@ def static_report() -> DistillationReport:
             similarity="cosine",
             parameters=22_713_216,
             embedding_parameters=11_917_824,
+            modules=("Transformer", "Pooling", "Normalize"),
             dump=_dump("BertModel", 6, 30_522, 384, 1536),
         ),
         license="apache-2.0",
@@ -340,6 +342,7 @@ def static_report() -> DistillationReport:
             similarity="cosine",
             parameters=11_720_448,
             embedding_parameters=11_720_448,
+            modules=("StaticEmbedding", "Normalize"),
             dump="SentenceTransformer(\n  (0): StaticEmbedding(\n    (embedding): EmbeddingBag(30522, 384)\n"
             "  )\n  (1): Normalize()\n)",
         ),
@@ -445,6 +448,7 @@ def other_model_report() -> DistillationReport:
             similarity="cosine",
             parameters=22_713_216 + 384 * 1024,
             embedding_parameters=11_917_824,
+            modules=("Transformer", "Pooling", "Dense", "Normalize"),
             dump=_dump("BertModel", 6, 30_522, 384, 1536, projected=1024),
         ),
     )
@@ -533,6 +537,7 @@ def _xlm_roberta_large(layers: int, kept: tuple[int, ...] | None = None) -> Arch
         similarity="cosine",
         parameters=264_395_776 + layers * 12_596_224 + 1_049_600,
         embedding_parameters=264_393_728,
+        modules=("Transformer", "Pooling", "Normalize"),
         dump=_dump("XLMRobertaModel", layers, 250_002, 1024, 4096),
     )
 
@@ -555,6 +560,7 @@ def _bert_large(layers: int, kept: tuple[int, ...] | None = None) -> Architectur
         similarity="cosine",
         parameters=31_782_912 + layers * 12_596_224 + 1_049_600,
         embedding_parameters=31_780_864,
+        modules=("Transformer", "Pooling"),
         dump=_dump("BertModel", layers, 30_522, 1024, 4096, normalized=False),
     )
 

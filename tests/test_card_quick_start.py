@@ -73,35 +73,30 @@ def test_truncation_is_folded() -> None:
     assert "truncate_dim=128" in text
 
 
-def with_code(report: DistillationReport, *changes: tuple[str, str]) -> DistillationReport:
-    start = report.quick_start
-    code = start.code
-    for old, new in changes:
-        code = code.replace(old, new)
-    return report.model_copy(update={"quick_start": start.model_copy(update={"code": code})})
-
-
-PROMPTED = ("encode(sentences", 'encode(sentences, prompt="it\'s: "')
+def with_prompt(report: DistillationReport, prompt: str | None) -> DistillationReport:
+    start = report.quick_start.model_copy(update={"prompt": prompt})
+    return report.model_copy(update={"quick_start": start})
 
 
 def test_truncation_gives_what_the_first_snippet_gives() -> None:
-    trusting = ('"MODEL_ID"', '"MODEL_ID", trust_remote_code=True')
-    text = quick_start_part(with_code(other_model_report(), PROMPTED, trusting), "me/small").truncation
+    report = with_prompt(other_model_report(), "it's: ")
+    student = student_model(report).model_copy(update={"trust_remote_code": True})
+    report = report.model_copy(update={"models": {**report.models, report.student: student}})
+    text = quick_start_part(report, "me/small").truncation
     assert 'SentenceTransformer("me/small", truncate_dim=128, trust_remote_code=True)' in text
     assert 'model.encode(sentences, prompt="it\'s: ")' in text
 
 
-def test_a_first_snippet_of_another_shape_is_not_guessed_at() -> None:
-    for code in ("print(", "model = load()"):
-        start = other_model_report().quick_start.model_copy(update={"code": code})
-        part = quick_start_part(other_model_report().model_copy(update={"quick_start": start}), "me/small")
-        assert part.truncation == ""
-        assert part.serving == ""
+def test_a_prompt_that_no_report_recorded_is_not_guessed_at() -> None:
+    assert quick_start_part(other_model_report(), "me/small").truncation
+    assert quick_start_part(with_prompt(other_model_report(), None), "me/small").truncation == ""
+    assert quick_start_part(bge_m3_report(), "me/small").serving
+    assert quick_start_part(with_prompt(bge_m3_report(), None), "me/small").serving == ""
 
 
 def test_text_embeddings_inference_is_given_the_prompt() -> None:
-    asked = with_code(bge_m3_report(), PROMPTED)
-    own = with_plain(bge_m3_report(), code='inputs = tokenizer(["it\'s: " + text for text in texts])')
+    asked = with_prompt(bge_m3_report(), "it's: ")
+    own = with_architecture(bge_m3_report(), prompts={"all": "it's: "}, default_prompt_name="all")
     for report in (asked, own):
         text = quick_start_part(report, "me/small").serving
         command = text.split("```bash\n")[1].split("\n\n")[0]
@@ -127,7 +122,8 @@ def test_text_embeddings_inference_is_asked_for_the_vectors_of_this_model() -> N
         {"pooling": "max"},
         {"dimensions": 256},
         {"family": "modernbert"},  # Its kept layers would be taken for others.
-        {"dump": "SentenceTransformer(\n  (0): Transformer(\n  )\n  (1): Pooling({})\n  (2): Dense({})\n)"},
+        {"modules": ("Transformer", "Pooling", "Dense")},
+        {"modules": ()},  # A report of before they were recorded.
     ],
 )
 def test_what_is_not_served_has_no_such_snippet(changes: dict[str, Any]) -> None:

@@ -11,9 +11,6 @@ from hubdistill.numbers import count, listed
 from hubdistill.report import DistillationReport
 from hubdistill.results import student_model
 
-_TAKE_THE_PROMPT = ("layers", "trimmed")
-"""Methods whose students are given the teacher's prompt; others learn it as part of its vectors."""
-
 
 def input_lines(reports: Sequence[DistillationReport], *, of_family: bool) -> Markdown:
     """Say the prompt and the maximum length that the recipe gives the teacher; empty without both.
@@ -25,7 +22,7 @@ def input_lines(reports: Sequence[DistillationReport], *, of_family: bool) -> Ma
     plan = reports[0].plan
     lines = []
     if plan and plan.teacher.prompt:
-        given = [r for r in reports if r.training and r.training.method in _TAKE_THE_PROMPT]
+        given = [r for r in reports if r.training and r.training.takes_prompt]
         who = _with_teacher(given, reports, of_family=of_family)
         text = code(json.dumps(plan.teacher.prompt, ensure_ascii=False))
         lines.append(

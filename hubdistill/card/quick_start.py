@@ -5,9 +5,7 @@ Each stands there only where it is true of the model.
 
 from __future__ import annotations
 
-import ast
 import json
-import re
 import shlex
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
@@ -16,19 +14,15 @@ from typing import Any, Final
 from hubdistill.card.text import Markdown, escape, fenced, folded, link
 from hubdistill.card.vocabulary import words
 from hubdistill.numbers import count, listed, score
-from hubdistill.report import DistillationReport
+from hubdistill.report import PLACEHOLDER, DistillationReport
 from hubdistill.results import known, student_model, teacher_model
 from hubdistill.variant_results import asymmetric_results, whole
-
-PLACEHOLDER: Final = "MODEL_ID"
 
 _TEI: Final = "https://huggingface.co/docs/text-embeddings-inference"
 _IMAGE: Final = "ghcr.io/huggingface/text-embeddings-inference:cpu-latest"
 _SERVED = words("bert camembert distilbert modernbert mpnet qwen3 roberta xlm-roberta")
 """Model types that Text Embeddings Inference serves on a CPU: its documentation, Supported models."""
 _SERVED_POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last-token"}
-
-_PROMPTED = re.compile(r'\[("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*") \+ text for text in texts\]')
 
 _DISTANCES = {"cosine": "COSINE", "dot": "DOT", "euclidean": "EUCLID", "manhattan": "MANHATTAN"}
 
@@ -137,14 +131,16 @@ def _rounded_up(value: float) -> str:
 
 def _truncation(report: DistillationReport, model_id: str) -> Markdown:
     sizes = report.training.matryoshka if report.training else ()
-    calls = _calls(report.quick_start.code)
-    if not sizes or calls is None:
+    prompt = report.quick_start.prompt
+    if not sizes or prompt is None:
         return Markdown()
-    made = student_model(report).architecture
-    loading = [f'"{model_id}"', f"truncate_dim={sizes[0]}", *calls.loading]
+    student = student_model(report)
+    made = student.architecture
+    trusting = ", trust_remote_code=True" if student.trust_remote_code else ""
+    asking = f", prompt={json.dumps(prompt, ensure_ascii=False)}" if prompt else ""
     snippet = (
-        f"model = SentenceTransformer({', '.join(loading)})\n"
-        f"embeddings = model.encode({', '.join(['sentences', *calls.encoding])})  # {sizes[0]} dimensions"
+        f'model = SentenceTransformer("{model_id}", truncate_dim={sizes[0]}{trusting})\n'
+        f"embeddings = model.encode(sentences{asking})  # {sizes[0]} dimensions"
     )
     words = " or ".join(map(count, sizes))
     note = "Cut vectors no longer have length 1; compare them by cosine"
@@ -155,41 +151,6 @@ def _truncation(report: DistillationReport, model_id: str) -> Markdown:
         f"index:\n\n{fenced(snippet, 'python')}\n\n{note}."
     )
     return folded("Shorter vectors", Markdown(body))
-
-
-@dataclass(frozen=True)
-class _Calls:
-    """What the first snippet gives beside the model and the sentences, as it is written there."""
-
-    loading: tuple[str, ...]
-    encoding: tuple[str, ...]
-    prompt: str
-
-
-def _calls(code: str) -> _Calls | None:
-    """Read the two calls of the first snippet; None where it has them in another shape."""
-    try:
-        called = {
-            ast.unparse(node.func): node.keywords
-            for node in ast.walk(ast.parse(code))
-            if isinstance(node, ast.Call)
-        }
-        loading, encoding = called["SentenceTransformer"], called["model.encode"]
-        prompts = [ast.literal_eval(keyword.value) for keyword in encoding if keyword.arg == "prompt"]
-    except (KeyError, MemoryError, RecursionError, SyntaxError, ValueError):
-        return None
-    return _Calls(
-        loading=tuple(str(ast.get_source_segment(code, keyword)) for keyword in loading),
-        encoding=tuple(str(ast.get_source_segment(code, keyword)) for keyword in encoding),
-        prompt=str(next(iter(prompts), "")),
-    )
-
-
-def _own_prompt(report: DistillationReport) -> str:
-    """The prompt that the model itself puts before a text: the plain snippet spells it out."""
-    plain = report.quick_start.plain
-    found = _PROMPTED.search(plain.code) if plain else None
-    return str(json.loads(found[1])) if found else ""
 
 
 def _asymmetric(report: DistillationReport) -> Markdown:
@@ -226,23 +187,23 @@ def _serving(report: DistillationReport, model_id: str) -> Markdown:
     pooling = _SERVED_POOLING.get(made.pooling)
     # It tells a ModernBERT's global layers by their places; among those that were kept, they have others.
     moved = made.family == "modernbert" and made.kept_layers is not None
-    calls = _calls(report.quick_start.code)
-    modules = set(re.findall(r"^  \(\w+\): (\w+)", made.dump, flags=re.MULTILINE))
+    asked = report.quick_start.prompt
     if (
         made.family not in _SERVED
         or pooling is None
         or moved
         or made.dimensions != made.hidden_size
-        or modules - {"Transformer", "Pooling", "Normalize"}
+        or not made.modules
+        or set(made.modules) - {"Transformer", "Pooling", "Normalize"}
         or student_model(report).trust_remote_code
-        or calls is None
+        or asked is None
     ):
         return Markdown()
     text = next(iter(report.quick_start.sentences), "A sentence.")
     request: dict[str, Any] = {"inputs": [text], "truncate": True}
     if not made.normalized:
         request["normalize"] = False
-    prompt = calls.prompt or _own_prompt(report)
+    prompt = asked or made.prompts.get(made.default_prompt_name or "", "")
     default = f" --default-prompt {shlex.quote(prompt)}" if prompt else ""
     body = json.dumps(request, ensure_ascii=False).replace("'", "'\\''")
     shell = (

@@ -68,6 +68,9 @@ def describe_architecture(
         "normalized": any(isinstance(module, Normalize) for module in model),
         "similarity": str(model.similarity_fn_name),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "modules": tuple(type(module).__name__ for module in model),
+        "prompts": {name: prompt for name, prompt in model.prompts.items() if prompt},
+        "default_prompt_name": model.default_prompt_name,
         "dump": dump_modules(model),
     }
     if isinstance(encoder, PreTrainedModel):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from torch import nn
 from transformers import MODEL_MAPPING, PreTrainedModel
 
-PLACEHOLDER: Final = "MODEL_ID"
+from hubdistill.report import PLACEHOLDER
 
 _NO_LIMIT = 10**6
 """Tokenizers without a maximum say a number beyond this."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from hubdistill.errors import EvaluationError
 from hubdistill.evaluation import Candidate, run_snippets
 from hubdistill.evaluation.child_process import quiet_environment
-from hubdistill.evaluation.plain_snippet import PLACEHOLDER, PlainSnippet, plain_snippet
+from hubdistill.evaluation.plain_snippet import PlainSnippet, plain_snippet
 from hubdistill.evaluation.run_snippets import Answer, Wish
-from hubdistill.report import ComparedSnippet, QuickStart
+from hubdistill.report import PLACEHOLDER, ComparedSnippet, QuickStart
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ def run_quick_starts(students: Sequence[Candidate], language: str | None = None)
         EvaluationError: a model cannot be loaded or used as its card will say.
     """
     sentences = SENTENCES.get(language or "en", SENTENCES["en"])
-    codes = [_quick_start(student, sentences) for student in students]
+    prompts = [_asked(student) for student in students]
+    codes = [_quick_start(*one, sentences) for one in zip(students, prompts, strict=True)]
     plain = [
         plain_snippet(
             student.model,
@@ -107,18 +108,25 @@ def run_quick_starts(students: Sequence[Candidate], language: str | None = None)
             code=code,
             output=answer["output"].rstrip(),
             sentences=sentences,
+            prompt=prompt,
             plain=_compared(student.name, other, answer) if other else None,
         )
-        for student, code, other, answer in zip(students, codes, plain, answers, strict=True)
+        for student, prompt, code, other, answer in zip(students, prompts, codes, plain, answers, strict=True)
     ]
 
 
-def _quick_start(student: Candidate, sentences: Sequence[str]) -> str:
+def _asked(student: Candidate) -> str:
+    """The prompt that the snippet has to ask for; empty where the model puts it there unasked."""
+    own = student.model._resolve_prompt(None, None)
+    return student.prompt if student.prompt and student.prompt != own else ""
+
+
+def _quick_start(student: Candidate, prompt: str, sentences: Sequence[str]) -> str:
     model, texts = f'"{PLACEHOLDER}"', "sentences"
     if student.facts.trust_remote_code:
         model += ", trust_remote_code=True"
-    if student.prompt and student.prompt != student.model._resolve_prompt(None, None):
-        texts += f", prompt={json.dumps(student.prompt, ensure_ascii=False)}"
+    if prompt:
+        texts += f", prompt={json.dumps(prompt, ensure_ascii=False)}"
     listed = "\n".join(f'    "{sentence}",' for sentence in sentences)
     return _CODE.format(model=model, sentences=listed, texts=texts)
 

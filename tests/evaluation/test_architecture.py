@@ -70,6 +70,7 @@ def test_families_name_things_differently(family: str, tmp_path: Path) -> None:
     assert (found.layers, found.hidden_size, found.attention_heads, found.feed_forward) == (3, 16, 2, 24)
     assert (found.vocabulary, found.max_length, found.dimensions) == (120, 40, 16)
     assert (found.pooling, found.normalized) == ("cls", False)
+    assert found.modules == ("Transformer", "Pooling")
     assert found.embedding_parameters == TOKENS + other_rows * 16
     assert found.parameters == sum(p.numel() for module in modules for p in module.parameters())
 

@@ -36,9 +36,10 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from hubdistill.evaluation.plain_snippet import PLACEHOLDER, PlainSnippet, plain_snippet
+from hubdistill.evaluation.plain_snippet import PlainSnippet, plain_snippet
 from hubdistill.evaluation.quick_start import SENTENCES, TOLERANCE
 from hubdistill.evaluation.run_snippets import Answer, run
+from hubdistill.report import PLACEHOLDER
 
 WIDTH = 16
 SIZE: dict[str, Any] = {

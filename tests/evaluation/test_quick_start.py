@@ -33,6 +33,7 @@ def test_the_snippets_run_on_each_saved_model(
     assert 'SentenceTransformer("MODEL_ID")' in first.code
     assert "model.encode(sentences)" in first.code
     assert 'model.encode(sentences, prompt="a ")' in second.code
+    assert [one.prompt for one in (first, second, third)] == ["", "a ", ""]
     assert first.output.startswith("(3, 32)\ntensor([[1.0000, ")
     assert first.output == third.output != second.output
     for one in (first, second):
