@@ -421,6 +421,8 @@ class QuickStart(Fact):
     prompt: str | None = None
     """What the snippet asks to be put before each of them; empty: nothing. None in reports of before it was
     recorded."""
+    retrieval: bool = False
+    """Whether it encodes the first as a query and the others as documents, with the model's own prompts."""
     plain: ComparedSnippet | None = None
     """None where the model has parts that transformers alone does not run."""
 

@@ -84,7 +84,8 @@ def write_reports(
     spoken = {subject.owner.language for subject in subjects}
     language = next(iter(spoken))[0] if [len(languages) for languages in spoken] == [1] else None
     # What a reader will try first must work; it is found out before hours of measuring.
-    quick_starts = run_quick_starts(others, language)
+    judged = bool(settings.retrieval or settings.make_queries)
+    quick_starts = run_quick_starts(others, language, retrieval=judged)
     evidence = evaluate(
         first,
         others,

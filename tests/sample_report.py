@@ -561,6 +561,7 @@ def _bert_large(layers: int, kept: tuple[int, ...] | None = None) -> Architectur
         parameters=31_782_912 + layers * 12_596_224 + 1_049_600,
         embedding_parameters=31_780_864,
         modules=("Transformer", "Pooling"),
+        prompts={"query": "Represent this sentence for searching relevant passages: "},
         dump=_dump("BertModel", layers, 30_522, 1024, 4096, normalized=False),
     )
 

@@ -58,6 +58,25 @@ def test_a_prompt_of_the_recipe_is_said_with_those_that_were_given_it() -> None:
     assert evaluation_part(bge_m3_report()).inputs == ""
 
 
+def with_own_prompts(report: DistillationReport, key: str) -> DistillationReport:
+    model = report.models[key]
+    made = model.architecture.model_copy(update={"prompts": {"query": "query: ", "passage": "passage: "}})
+    changed_model = model.model_copy(update={"architecture": made})
+    return report.model_copy(update={"models": {**report.models, key: changed_model}})
+
+
+def test_the_models_own_prompts_are_said_and_where_they_apply() -> None:
+    said = "Judged retrieval was measured with `encode_query` and `encode_document`"
+    card = render_card(with_own_prompts(bge_m3_report(), STUDENT))
+    assert '### Prompts\n\n| Name | Put before the text |\n| :-- | :-- |\n| `query` | `"query: "` |\n' in card
+    assert said in card
+    of_teacher = render_card(with_own_prompts(bge_m3_report(), TEACHER))
+    assert said in of_teacher
+    assert "### Prompts" not in of_teacher
+    assert said not in render_card(mxbai_report())  # It has a prompt, and no judged retrieval.
+    assert said not in render_card(bge_m3_report())
+
+
 def test_a_maximum_length_of_the_recipe_is_said_with_those_that_it_cuts() -> None:
     report = with_teacher(bge_m3_report(), max_length=256)
     assert evaluation_part(report).inputs == "The teacher was given the first 256 tokens of longer texts."

@@ -102,7 +102,7 @@ REFUSED = {
 text may stand, but changes what the report says."""
 
 NAMED = {"models", "data", "metrics"}
-FREE_KEYS = ("libraries", "hyperparameters", "all_hyperparameters", "loss_parameters")
+FREE_KEYS = ("libraries", "hyperparameters", "all_hyperparameters", "loss_parameters", "prompts")
 RENAMED = ("bge-m3-6-layers", "minilm-256", "pearson_cosine", "stsb", "neighbours", "held-out", "cranfield")
 """Keys to which a program gives no meaning."""
 
@@ -128,6 +128,7 @@ def whole() -> dict[str, Any]:
     data: dict[str, Any] = json.loads(bge_m3_report().model_dump_json())
     low = {"text": "A text.", "value": 0.1, "metric": "teacher_cosine"}
     data["owner"] |= {"license": "mit", "title": "Small", "tags": ["one", "two"]}
+    data["models"][data["student"]]["architecture"]["prompts"] = {"query": "query: ", "document": "text: "}
     data["corpus"]["sources"].append({**data["corpus"]["sources"][0], "hub_id": None, "config": "all"})
     return data | {"lowest_agreement": [low]}
 

@@ -87,6 +87,22 @@ def test_truncation_gives_what_the_first_snippet_gives() -> None:
     assert 'model.encode(sentences, prompt="it\'s: ")' in text
 
 
+def test_snippets_go_on_from_queries_and_documents() -> None:
+    for report in (other_model_report(), with_architecture(with_plain(bge_m3_report()), prompts=OWN)):
+        start = report.quick_start.model_copy(update={"retrieval": True})
+        part = quick_start_part(report.model_copy(update={"quick_start": start}), "me/small")
+        assert "zip(sentences[1:], documents)" in part.qdrant
+        assert "query=queries[0].tolist()" in part.qdrant
+        assert "do so with those under Prompts" in part.plain
+        if report.training and report.training.matryoshka:
+            assert "documents = model.encode_document(sentences[1:])  # 128 dimensions" in part.truncation
+        else:
+            assert '"prompt_name": "query"' in part.serving
+
+
+OWN = {"query": "query: ", "passage": "passage: "}
+
+
 def test_a_prompt_that_no_report_recorded_is_not_guessed_at() -> None:
     assert quick_start_part(other_model_report(), "me/small").truncation
     assert quick_start_part(with_prompt(other_model_report(), None), "me/small").truncation == ""
@@ -152,6 +168,16 @@ def test_the_qdrant_snippet_finds_the_sentence_itself_first(similarity: str, tmp
     assert first.endswith(" one")
     assert first.startswith("1.0000" if similarity in ("cosine", "dot") else "0.0000")
     assert not second.endswith(" one")
+
+
+def test_the_qdrant_snippet_looks_for_the_query(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_client")
+    vectors = np.eye(3, 4, dtype=np.float32)
+    names = {"sentences": ["one", "two", "three"], "queries": vectors[2:], "documents": vectors[1:]}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(qdrant_code(4, "cosine", retrieval=True), names)
+    assert printed.getvalue().splitlines() == ["1.0000 three", "0.0000 two"]
 
 
 def test_qdrant_gets_the_width_and_similarity_of_this_model() -> None:

@@ -94,6 +94,14 @@ def test_the_students_that_were_given_the_teachers_prompt_are_named() -> None:
     assert "The teacher, bge-m3-8-layers and bge-m3-4-layers were given the prompt" in card
 
 
+def test_the_snippet_encodes_queries_and_documents_where_a_student_has_prompts_for_them() -> None:
+    reports = family()
+    assert 'model.encode(["' in render_family_card(reports, name="all")
+    start = reports[1].quick_start.model_copy(update={"retrieval": True})
+    reports[1] = reports[1].model_copy(update={"quick_start": start})
+    assert 'model.encode_query(["' in render_family_card(reports, name="all")
+
+
 def test_metadata_names_the_teacher_as_base_and_no_single_model() -> None:
     card = render_family_card(family(), name="bge-m3-students")
     metadata = yaml.safe_load(card.split("---\n")[1])

@@ -29,7 +29,7 @@ class EvaluationPart:
     """The evaluation as the template prints it; a part without measurements is empty."""
 
     inputs: Markdown
-    """The prompt and the maximum length that the recipe sets; empty where it sets none."""
+    """The prompt and the maximum length that the recipe sets, and where the models' own prompts apply."""
     similarity: Markdown
     """Correlation with reference similarities, student beside teacher."""
     retrieval: Markdown

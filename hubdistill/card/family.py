@@ -100,7 +100,7 @@ def family_view(
         students=family_table(linked[0], own=False),
         choice=_choice(linked[0], found) if found else Markdown(),
         figures={figure: images.get(figure, Markdown()) for figure in NAMES},
-        quick_start=_quick_start(first, repo_ids or {}),
+        quick_start=_quick_start(reports, repo_ids or {}),
         quality=_quality(first),
         cost=_cost(first),
         evaluation=evaluation_part(first, family=reports),
@@ -191,15 +191,25 @@ def _choice(report: DistillationReport, found: Family) -> Markdown:
     )
 
 
-def _quick_start(report: DistillationReport, repo_ids: Mapping[str, str]) -> Markdown:
+def _quick_start(reports: Sequence[DistillationReport], repo_ids: Mapping[str, str]) -> Markdown:
+    report = reports[0]
     keys = (report.student, *report.siblings)
     names = [quoted(repo_ids.get(key, report.models[key].name)) for key in keys]
     others = f"  # or {listed(names[1:]).replace(' and ', ' or ')}"
+    if any(report.quick_start.retrieval for report in reports):
+        encoding = (
+            'queries = model.encode_query(["How is the weather?"])\n'
+            'documents = model.encode_document(["It is lovely today.", "He drove to the stadium."])\n'
+            "print(model.similarity(queries, documents))"
+        )
+    else:
+        encoding = (
+            'embeddings = model.encode(["The weather is lovely today.", "He drove to the stadium."])\n'
+            "print(model.similarity(embeddings, embeddings))"
+        )
     return fenced(
         "from sentence_transformers import SentenceTransformer\n\n"
-        f'model = SentenceTransformer("{names[0]}"){others}\n'
-        'embeddings = model.encode(["The weather is lovely today.", "He drove to the stadium."])\n'
-        "print(model.similarity(embeddings, embeddings))",
+        f'model = SentenceTransformer("{names[0]}"){others}\n{encoding}',
         "python",
     )
 

@@ -1,19 +1,20 @@
-"""What the models were given beside the texts: the teacher's prompt and where its texts end."""
+"""What the models were given beside the texts: prompts, and where the texts end."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hubdistill.card.cells import short_name
-from hubdistill.card.text import Markdown, code
+from hubdistill.card.text import Markdown, code, table
 from hubdistill.numbers import count, listed
 from hubdistill.report import DistillationReport
-from hubdistill.results import student_model
+from hubdistill.results import results, student_model, teacher_model
 
 
 def input_lines(reports: Sequence[DistillationReport], *, of_family: bool) -> Markdown:
-    """Say the prompt and the maximum length that the recipe gives the teacher; empty without both.
+    """Say the prompt and the maximum length that the recipe gives the teacher, and that models have prompts
+    of their own; empty without all of these.
 
     Args:
         reports: of the students that the card is of.
@@ -24,16 +25,34 @@ def input_lines(reports: Sequence[DistillationReport], *, of_family: bool) -> Ma
     if plan and plan.teacher.prompt:
         given = [r for r in reports if r.training and r.training.takes_prompt]
         who = _with_teacher(given, reports, of_family=of_family)
-        text = code(json.dumps(plan.teacher.prompt, ensure_ascii=False))
         lines.append(
-            f"{who} given the prompt {text}, but for judged retrieval and MTEB, where a model's own prompts "
-            "apply."
+            f"{who} given the prompt {_quoted(plan.teacher.prompt)}, but for judged retrieval and MTEB, "
+            "where a model's own prompts apply."
+        )
+    measured = [teacher_model(reports[0]), *map(student_model, reports)]
+    if any(model.architecture.prompts for model in measured) and results(reports[0], "retrieval"):
+        lines.append(
+            "Judged retrieval was measured with `encode_query` and `encode_document`, which put each model's "
+            "own prompts before the texts."
         )
     if plan and (limit := plan.teacher.max_length):
         cut = [r for r in reports if student_model(r).architecture.max_length == limit]
         who = _with_teacher(cut, reports, of_family=of_family)
         lines.append(f"{who} given the first {count(limit)} tokens of longer texts.")
     return Markdown(" ".join(lines))
+
+
+def prompt_table(prompts: Mapping[str, str]) -> Markdown:
+    """A model's own prompts by name; empty without any."""
+    if not prompts:
+        return Markdown()
+    rows = [(code(name), _quoted(text)) for name, text in prompts.items()]
+    return table(("Name", "Put before the text"), rows)
+
+
+def _quoted(prompt: str) -> Markdown:
+    """With the spaces at its end."""
+    return code(json.dumps(prompt, ensure_ascii=False))
 
 
 def _with_teacher(

@@ -24,6 +24,7 @@ _SERVED = words("bert camembert distilbert modernbert mpnet qwen3 roberta xlm-ro
 """Model types that Text Embeddings Inference serves on a CPU: its documentation, Supported models."""
 _SERVED_POOLING = {"cls": "cls", "mean": "mean", "lasttoken": "last-token"}
 
+_ALIKE = ("embeddings", "sentences", "embeddings")
 _DISTANCES = {"cosine": "COSINE", "dot": "DOT", "euclidean": "EUCLID", "manhattan": "MANHATTAN"}
 
 
@@ -78,12 +79,14 @@ def quoted(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-def qdrant_code(dimensions: int, similarity: str) -> str:
+def qdrant_code(dimensions: int, similarity: str, *, retrieval: bool = False) -> str:
     """A snippet that goes on from the quick start: its sentences in Qdrant, the first one looked for.
 
     Args:
         similarity: the model's similarity function, as sentence-transformers names it.
+        retrieval: the quick start encodes the first sentence as a query, the others as documents.
     """
+    query, texts, vectors = ("queries", "sentences[1:]", "documents") if retrieval else _ALIKE
     return f"""\
 from qdrant_client import QdrantClient, models
 
@@ -96,10 +99,10 @@ client.upsert(
     "sentences",
     points=[
         models.PointStruct(id=number, vector=vector.tolist(), payload={{"text": sentence}})
-        for number, (sentence, vector) in enumerate(zip(sentences, embeddings))
+        for number, (sentence, vector) in enumerate(zip({texts}, {vectors}))
     ],
 )
-found = client.query_points("sentences", query=embeddings[0].tolist(), limit=2)
+found = client.query_points("sentences", query={query}[0].tolist(), limit=2)
 for point in found.points:
     print(f"{{point.score:.4f}}", point.payload["text"])"""
 
@@ -117,6 +120,8 @@ def _plain(report: DistillationReport, model_id: str) -> Markdown:
         f"Gives the same vectors as sentence-transformers ({said} on {count(plain.texts)} texts when this "
         "card was made)."
     )
+    if report.quick_start.retrieval:
+        body += " It puts no prompt before the texts: do so with those under Prompts."
     return folded(title, Markdown(body))
 
 
@@ -136,12 +141,16 @@ def _truncation(report: DistillationReport, model_id: str) -> Markdown:
         return Markdown()
     student = student_model(report)
     made = student.architecture
+    cut = f"  # {sizes[0]} dimensions"
     trusting = ", trust_remote_code=True" if student.trust_remote_code else ""
     asking = f", prompt={json.dumps(prompt, ensure_ascii=False)}" if prompt else ""
-    snippet = (
-        f'model = SentenceTransformer("{model_id}", truncate_dim={sizes[0]}{trusting})\n'
-        f"embeddings = model.encode(sentences{asking})  # {sizes[0]} dimensions"
-    )
+    encoding = f"embeddings = model.encode(sentences{asking}){cut}"
+    if report.quick_start.retrieval:
+        encoding = (
+            f"queries = model.encode_query(sentences[:1]){cut}\n"
+            f"documents = model.encode_document(sentences[1:]){cut}"
+        )
+    snippet = f'model = SentenceTransformer("{model_id}", truncate_dim={sizes[0]}{trusting})\n{encoding}'
     words = " or ".join(map(count, sizes))
     note = "Cut vectors no longer have length 1; compare them by cosine"
     if made.similarity == "cosine":
@@ -204,6 +213,8 @@ def _serving(report: DistillationReport, model_id: str) -> Markdown:
     if not made.normalized:
         request["normalize"] = False
     prompt = asked or made.prompts.get(made.default_prompt_name or "", "")
+    if report.quick_start.retrieval and "query" in made.prompts:
+        request["prompt_name"], prompt = "query", ""
     default = f" --default-prompt {shlex.quote(prompt)}" if prompt else ""
     body = json.dumps(request, ensure_ascii=False).replace("'", "'\\''")
     shell = (
@@ -223,8 +234,6 @@ def _qdrant(report: DistillationReport) -> Markdown:
     made = student_model(report).architecture
     if made.similarity not in _DISTANCES:
         return Markdown()
-    body = (
-        "After the first snippet and `pip install qdrant-client`:\n\n"
-        f"{fenced(qdrant_code(made.dimensions, made.similarity), 'python')}"
-    )
+    code = qdrant_code(made.dimensions, made.similarity, retrieval=report.quick_start.retrieval)
+    body = f"After the first snippet and `pip install qdrant-client`:\n\n{fenced(code, 'python')}"
     return folded("Qdrant", Markdown(body))

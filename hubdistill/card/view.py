@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hubdistill.card.agreement import weakest_slices
 from hubdistill.card.claim import claim, glance, model_name
 from hubdistill.card.evaluation import EvaluationPart, evaluation_part
+from hubdistill.card.inputs import prompt_table
 from hubdistill.card.metadata import front_matter, language_list, languages, license_id
 from hubdistill.card.provenance import provenance_part
 from hubdistill.card.quick_start import QuickStartPart, quick_start_part
@@ -64,6 +65,8 @@ class ArchitecturePart:
 
     table: Markdown
     """Teacher and student side by side."""
+    prompts: Markdown
+    """The student's own, in a table; empty where it has none."""
     dump: Markdown
     """Both module trees, folded."""
 
@@ -229,6 +232,7 @@ def _architecture(report: DistillationReport) -> ArchitecturePart:
     )
     return ArchitecturePart(
         table=table(("", "Teacher", "Student"), rows, numbers_from=1),
+        prompts=prompt_table(student.architecture.prompts),
         dump=folded("Full architecture", dumps),
     )
 

@@ -14,6 +14,7 @@ import yaml
 import hubdistill
 from hubdistill.atomic import write_text
 from hubdistill.card.foreign import is_ours, read_card, refuse_to_replace, set_aside
+from hubdistill.card.inputs import prompt_table
 from hubdistill.card.keep import kept_sections, merge_kept
 from hubdistill.card.metadata import LIBRARY, PIPELINE, TAGS, check_metadata, language_list, read_metadata
 from hubdistill.card.model_folder import FolderFacts, read_folder
@@ -135,7 +136,7 @@ def render_card_without_report(
         unloadable=_unloadable(facts),
         description=_description(facts, declared),
         architecture=_architecture(facts),
-        prompts=_prompts(facts),
+        prompts=prompt_table(dict(facts.prompts)),
         measure=fenced("\n".join(_commands(facts, Path(facts.name))), "bash"),
         needs=needs,
         versions=bullets(f"{name}: {version}" for name, version in facts.versions)
@@ -271,9 +272,3 @@ def _architecture(facts: FolderFacts) -> Markdown:
     if facts.modules:
         parts.append(Markdown(f"Modules, in order: {', '.join(code(name) for name in facts.modules)}."))
     return Markdown("\n\n".join(parts))
-
-
-def _prompts(facts: FolderFacts) -> Markdown:
-    if not facts.prompts:
-        return Markdown()
-    return table(("Name", "Put before the text"), [(code(name), code(text)) for name, text in facts.prompts])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hubdistill.errors import EvaluationError
@@ -15,6 +16,7 @@ from hubdistill.evaluation import Candidate, run_snippets
 from hubdistill.evaluation.child_process import quiet_environment
 from hubdistill.evaluation.plain_snippet import PlainSnippet, plain_snippet
 from hubdistill.evaluation.run_snippets import Answer, Wish
+from hubdistill.evaluation.vectors import PROMPT_NAMES
 from hubdistill.report import PLACEHOLDER, ComparedSnippet, QuickStart
 
 logger = logging.getLogger(__name__)
@@ -59,14 +61,37 @@ model = SentenceTransformer({model})
 sentences = [
 {sentences}
 ]
+{encoding}"""
+_ALIKE = """\
 embeddings = model.encode({texts})
 print(embeddings.shape)
 
 similarities = model.similarity(embeddings, embeddings)
 print(similarities)"""
+_RETRIEVAL = """\
+queries = model.encode_query(sentences[:1])
+documents = model.encode_document(sentences[1:])
+print(queries.shape, documents.shape)
+
+similarities = model.similarity(queries, documents)
+print(similarities)"""
 
 
-def run_quick_starts(students: Sequence[Candidate], language: str | None = None) -> list[QuickStart]:
+@dataclass(frozen=True)
+class _Use:
+    """How a model's snippets encode."""
+
+    retrieval: bool
+    """The first sentence as a query, the others as documents, with the model's own prompts."""
+    prompt: str | None
+    """Put before every text otherwise; the model's own default prompt when None."""
+    asked: str
+    """The prompt that the first snippet has to ask for; empty where the model puts it there unasked."""
+
+
+def run_quick_starts(
+    students: Sequence[Candidate], language: str | None = None, *, retrieval: bool = False
+) -> list[QuickStart]:
     """Run the snippets that each student's card begins with, and keep what they print.
 
     They run without a network, from an empty folder, with this Python: all in one process of their own, for
@@ -76,31 +101,33 @@ def run_quick_starts(students: Sequence[Candidate], language: str | None = None)
     Args:
         students: saved in their folders.
         language: ISO 639 code of the sentences; English where there are none in the language.
+        retrieval: the cards will report it on judged queries: models that have prompts for it are shown with
+            them, and the second snippet is then without any.
 
     Raises:
         EvaluationError: a model cannot be loaded or used as its card will say.
     """
     sentences = SENTENCES.get(language or "en", SENTENCES["en"])
-    prompts = [_asked(student) for student in students]
-    codes = [_quick_start(*one, sentences) for one in zip(students, prompts, strict=True)]
+    uses = [_use(student, retrieval=retrieval) for student in students]
+    codes = [_quick_start(*one, sentences) for one in zip(students, uses, strict=True)]
     plain = [
         plain_snippet(
             student.model,
             _folder(student),
             sentences,
-            prompt=student.prompt,
+            prompt=use.prompt,
             trust_remote_code=student.facts.trust_remote_code,
         )
-        for student in students
+        for student, use in zip(students, uses, strict=True)
     ]
     wishes = [
         Wish(
             quick_start=_located(code, student),
             plain=_located(other.code, student) if other else None,
             max_length=other.max_length if other else None,
-            prompt=student.prompt,
+            prompt=use.prompt,
         )
-        for student, code, other in zip(students, codes, plain, strict=True)
+        for student, use, code, other in zip(students, uses, codes, plain, strict=True)
     ]
     answers = _run([student.name for student in students], wishes)
     return [
@@ -108,27 +135,32 @@ def run_quick_starts(students: Sequence[Candidate], language: str | None = None)
             code=code,
             output=answer["output"].rstrip(),
             sentences=sentences,
-            prompt=prompt,
+            prompt=use.asked,
+            retrieval=use.retrieval,
             plain=_compared(student.name, other, answer) if other else None,
         )
-        for student, prompt, code, other, answer in zip(students, prompts, codes, plain, answers, strict=True)
+        for student, use, code, other, answer in zip(students, uses, codes, plain, answers, strict=True)
     ]
 
 
-def _asked(student: Candidate) -> str:
-    """The prompt that the snippet has to ask for; empty where the model puts it there unasked."""
+def _use(student: Candidate, *, retrieval: bool) -> _Use:
+    names = (name for names in PROMPT_NAMES.values() for name in names)
+    if retrieval and any(student.facts.architecture.prompts.get(name) for name in names):
+        return _Use(retrieval=True, prompt="", asked="")
     own = student.model._resolve_prompt(None, None)
-    return student.prompt if student.prompt and student.prompt != own else ""
+    asked = student.prompt if student.prompt and student.prompt != own else ""
+    return _Use(retrieval=False, prompt=student.prompt, asked=asked)
 
 
-def _quick_start(student: Candidate, prompt: str, sentences: Sequence[str]) -> str:
+def _quick_start(student: Candidate, use: _Use, sentences: Sequence[str]) -> str:
     model, texts = f'"{PLACEHOLDER}"', "sentences"
     if student.facts.trust_remote_code:
         model += ", trust_remote_code=True"
-    if prompt:
-        texts += f", prompt={json.dumps(prompt, ensure_ascii=False)}"
+    if use.asked:
+        texts += f", prompt={json.dumps(use.asked, ensure_ascii=False)}"
     listed = "\n".join(f'    "{sentence}",' for sentence in sentences)
-    return _CODE.format(model=model, sentences=listed, texts=texts)
+    encoding = _RETRIEVAL if use.retrieval else _ALIKE.format(texts=texts)
+    return _CODE.format(model=model, sentences=listed, encoding=encoding)
 
 
 def _folder(student: Candidate) -> Path:

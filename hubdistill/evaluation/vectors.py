@@ -19,10 +19,12 @@ Task = Literal["query", "document"]
 _Treatment = tuple[str, Task | None]
 """The prompt before the text, and the task of models that are told it."""
 
-_PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
+PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
     "query": ("query",),
     "document": ("document", "passage", "corpus"),
 }
+"""Prompts that a model may have for a task; the first of them applies."""
+
 _TEXTS_AT_ONCE = 1024
 
 
@@ -86,7 +88,7 @@ class Vectors:
 
         The rules are those of `SentenceTransformer.encode_query`, `encode_document` and `encode`.
         """
-        names = _PROMPT_NAMES[task] if task else ()
+        names = PROMPT_NAMES[task] if task else ()
         prompts: dict[str, str | None] = self.model.prompts
         prompt = self.prompt if task is None else None
         if prompt is None:

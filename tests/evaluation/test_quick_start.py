@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -46,6 +47,25 @@ def test_the_snippets_run_on_each_saved_model(
             assert str(tiny_teacher_folder) not in code
     assert third.plain is None
     assert "odd: the card has no snippet without sentence-transformers: its vectors differ" in caplog.text
+
+
+def test_models_with_prompts_for_retrieval_are_shown_with_them(
+    tiny_teacher_folder: Path, tmp_path: Path
+) -> None:
+    for name in ("asking", "plain"):
+        shutil.copytree(tiny_teacher_folder, tmp_path / name)
+    config = tmp_path / "asking" / "config_sentence_transformers.json"
+    said = json.loads(config.read_text()) | {"prompts": {"query": "query: ", "passage": "passage: "}}
+    config.write_text(json.dumps(said))
+    students = [student(tmp_path / "asking", "query: "), student(tmp_path / "plain")]
+    asking, plain = run_quick_starts(students, retrieval=True)
+    assert asking.retrieval
+    assert "queries = model.encode_query(sentences[:1])" in asking.code
+    assert asking.output.startswith("(1, 32) (2, 32)\ntensor([[")
+    assert asking.plain is not None
+    assert "query: " not in asking.plain.code
+    assert not plain.retrieval
+    assert "model.encode(sentences)" in plain.code
 
 
 def test_a_model_that_cannot_be_used_is_refused(tiny_teacher_folder: Path, tmp_path: Path) -> None:
