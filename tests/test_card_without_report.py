@@ -239,7 +239,7 @@ def test_owner_s_words_stay_and_are_no_longer_missing(encoder: Path) -> None:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cards name their figures without waiting for them to be drawn."""
     monkeypatch.setattr(
-        "hubdistill.card.draw_figures", lambda report, _, names: planned_figures(report, names)
+        "hubdistill.card.draw_figures", lambda report, _, names, **how: planned_figures(report, names)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -459,6 +460,32 @@ def test_names_of_like_models_do_not_cover_each_other() -> None:
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert len(boxes) == 4
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_no_student_stands_out_on_a_figure_of_the_family() -> None:
+    from matplotlib.collections import PathCollection
+
+    from hubdistill.figures.curves import precision_at_k
+    from hubdistill.figures.family import agreement_matrix, quality_speed
+
+    def bold(figure: Any) -> set[str]:
+        axes = figure.axes[0]
+        texts = [*axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
+        return {text.get_text().split("\n")[0] for text in texts if text.get_fontweight() == "bold"}
+
+    def colours(figure: Any) -> int:
+        bubbles = [one for one in figure.axes[0].collections if isinstance(one, PathCollection)]
+        return len({tuple(bubble.get_edgecolor()[0]) for bubble in bubbles})
+
+    def widths(figure: Any) -> int:
+        return len({line.get_linewidth() for line in figure.axes[0].get_lines()})
+
+    report = bge_m3_report()
+    for paint in (quality_speed, agreement_matrix):
+        assert bold(paint(report)) == {"bge-m3-8-layers"}
+        assert bold(paint(report, of_family=True)) == set()
+    assert (colours(quality_speed(report)), colours(quality_speed(report, of_family=True))) == (3, 2)
+    assert (widths(precision_at_k(report)), widths(precision_at_k(report, of_family=True))) == (2, 1)
 
 
 def test_names_are_cut_where_those_of_a_family_are_alike() -> None:

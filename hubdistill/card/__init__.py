@@ -163,7 +163,7 @@ def write_family_card(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE_NAME
     previous = read_card(path)
-    figures = _figures(reports[0], folder, FAMILY_FIGURES)
+    figures = _figures(reports[0], folder, FAMILY_FIGURES, of_family=True)
     card = render_family_card(reports, name=name, repo_ids=repo_ids, previous=previous, figures=figures)
     write_text(path, card)
     return path
@@ -201,11 +201,15 @@ def _others(folder: Path, report_file: Path, card: str | None) -> list[Path]:
 
 
 def _figures(
-    report: DistillationReport, folder: Path, names: Collection[str] = FIGURE_NAMES
+    report: DistillationReport,
+    folder: Path,
+    names: Collection[str] = FIGURE_NAMES,
+    *,
+    of_family: bool = False,
 ) -> Sequence[Figure]:
     """Draw the figures of some names, or take those that are there where they cannot be drawn."""
     try:
-        return draw_figures(report, folder, names)
+        return draw_figures(report, folder, names, of_family=of_family)
     except MissingExtraError:
         planned = planned_figures(report, names)
         if all((folder / figure.path).is_file() for figure in planned):

@@ -69,7 +69,7 @@ def planned_figures(report: DistillationReport, names: Collection[str] = NAMES) 
 
 
 def draw_figures(
-    report: DistillationReport, folder: Path, names: Collection[str] = NAMES
+    report: DistillationReport, folder: Path, names: Collection[str] = NAMES, *, of_family: bool = False
 ) -> tuple[Figure, ...]:
     """Draw a report's figures into `folder`/figures; the same report gives the same bytes.
 
@@ -77,13 +77,14 @@ def draw_figures(
 
     Args:
         names: of these only.
+        of_family: for a card of all students, where none stands out.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
     figures = planned_figures(report, names)
     if figures:
-        painters = _painters()
+        painters = _painters(of_family=of_family)
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         for figure in figures:
             write_bytes(folder / figure.path, painters[figure.name](report))
@@ -92,7 +93,7 @@ def draw_figures(
     return figures
 
 
-def _painters() -> dict[str, Callable[[DistillationReport], bytes]]:
+def _painters(*, of_family: bool) -> dict[str, Callable[[DistillationReport], bytes]]:
     try:
         from hubdistill.figures import curves, family, slices
         from hubdistill.figures.style import render
@@ -103,11 +104,11 @@ def _painters() -> dict[str, Callable[[DistillationReport], bytes]]:
         raise MissingExtraError("figures", "Drawing the card's figures") from error
     painters: dict[str, Callable[[DistillationReport], Canvas]] = {
         "summary": summary,
-        "precision_at_k": curves.precision_at_k,
-        "agreement_matrix": family.agreement_matrix,
+        "precision_at_k": partial(curves.precision_at_k, of_family=of_family),
+        "agreement_matrix": partial(family.agreement_matrix, of_family=of_family),
         "slices": slices.slices,
         "vector_size": curves.vector_size,
         "training": curves.training,
-        "quality_speed": family.quality_speed,
+        "quality_speed": partial(family.quality_speed, of_family=of_family),
     }
     return {name: partial(render, painter) for name, painter in painters.items()}

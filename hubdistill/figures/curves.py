@@ -15,12 +15,17 @@ from hubdistill.report import DistillationReport
 from hubdistill.results import Agreement, Pair, known
 
 
-def precision_at_k(report: DistillationReport) -> Canvas:
-    """Precision@k over k, one panel for each set of queries and documents."""
+def precision_at_k(report: DistillationReport, *, of_family: bool = False) -> Canvas:
+    """Precision@k over k, one panel for each set of queries and documents.
+
+    Args:
+        of_family: no student stands out.
+    """
+    own = None if of_family else report.student
     agreements, pairs = curves(report)
     figure, panels = _panels(len(agreements), 4.0 + 0.17 * math.ceil(len(pairs) / 2))
     for axes, agreement in zip(panels, agreements, strict=True):
-        _agreement_curves(axes, report, agreement, pairs, limit=64 if len(agreements) == 1 else 44)
+        _agreement_curves(axes, report, agreement, pairs, own, limit=64 if len(agreements) == 1 else 44)
     _share_legend(figure, panels)
     return figure
 
@@ -47,7 +52,13 @@ def _share_legend(figure: Canvas, panels: list[Axes]) -> None:
 
 
 def _agreement_curves(
-    axes: Axes, report: DistillationReport, agreement: Agreement, pairs: list[Pair], *, limit: int
+    axes: Axes,
+    report: DistillationReport,
+    agreement: Agreement,
+    pairs: list[Pair],
+    own: str | None,
+    *,
+    limit: int,
 ) -> None:
     axes.set_title(drawable(f"Shared neighbours, {agreement.data.title}", limit))
     ends = []
@@ -57,8 +68,8 @@ def _agreement_curves(
         values = agreement.at(*pair)
         if not values:
             continue
-        main = pair == (report.student, report.teacher)
-        colour = STUDENT if main else OTHERS[(place - 1) % len(OTHERS)]
+        main = pair == (own, report.teacher)
+        colour = OTHERS[(place - 1) % len(OTHERS)] if place else STUDENT
         shift = 0 if main else step * (place - len(pairs) / 2)
         ks = [k + shift for k in values]
         name = " and ".join(

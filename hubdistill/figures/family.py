@@ -33,8 +33,12 @@ LARGEST = 900
 """Area of the teacher's bubble in square points."""
 
 
-def agreement_matrix(report: DistillationReport) -> Canvas:
-    """Precision@k between every two models, one panel for each data set."""
+def agreement_matrix(report: DistillationReport, *, of_family: bool = False) -> Canvas:
+    """Precision@k between every two models, one panel for each data set.
+
+    Args:
+        of_family: no student stands out.
+    """
     found = matrices(report)
     models = max(len(matrix.models) for matrix in found)
     # Beside each other while five numbers have room in half the width.
@@ -44,13 +48,13 @@ def agreement_matrix(report: DistillationReport) -> Canvas:
     figure = canvas(width, rows * (2.1 + (0.52 if models <= 5 else 0.5) * models))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, matrix in zip(panels, found, strict=False):
-        _heat_map(axes, report, matrix)
+        _heat_map(axes, report, matrix, None if of_family else report.student)
     for axes in panels[len(found) :]:
         axes.remove()
     return figure
 
 
-def _heat_map(axes: Axes, report: DistillationReport, matrix: Matrix) -> None:
+def _heat_map(axes: Axes, report: DistillationReport, matrix: Matrix, own: str | None) -> None:
     models = matrix.models
     values = np.array([[matrix.value(a, b) for b in models] for a in models], dtype=float)
     # A wide scale, or small differences would look like large ones.
@@ -72,8 +76,9 @@ def _heat_map(axes: Axes, report: DistillationReport, matrix: Matrix) -> None:
     places = range(len(models))
     axes.set_xticks(places, names, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_yticks(places, names)
-    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        labels[models.index(report.student)].set_fontweight("bold")
+    if own:
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            labels[models.index(own)].set_fontweight("bold")
     axes.set_xticks(np.arange(len(models) - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(len(models) - 1) + 0.5, minor=True)
     axes.grid(which="minor", color=PAPER, linewidth=2)
@@ -97,8 +102,13 @@ def readable_on(colour: Sequence[float]) -> str:
     return "#000000" if luminance + 0.05 > math.sqrt(1.05 * 0.05) else "#FFFFFF"
 
 
-def quality_speed(report: DistillationReport) -> Canvas:
-    """Share of quality kept over speed-up; the area of a bubble is the size on disk."""
+def quality_speed(report: DistillationReport, *, of_family: bool = False) -> Canvas:
+    """Share of quality kept over speed-up; the area of a bubble is the size on disk.
+
+    Args:
+        of_family: no student stands out.
+    """
+    own = None if of_family else report.student
     found = known(family(report), "family")
     members = found.members
     figure = canvas(7.6, 5.0)
@@ -106,9 +116,9 @@ def quality_speed(report: DistillationReport) -> Canvas:
     _set_scales(axes, members)
     front = _draw_front(axes, members)
     for member in members:
-        _bubble(axes, report, member)
+        _bubble(axes, report, member, own)
     _describe(axes, found)
-    names = [_name(axes, report, member) for member in members]
+    names = [_name(axes, report, member, own) for member in members]
     areas = [_area(report, member) for member in members]
     _place_names(figure, axes, names, areas, front, [line for m in members for line in _lines(m)])
     return figure
@@ -152,8 +162,9 @@ def _draw_front(axes: Axes, members: Sequence[Member]) -> list[Line]:
     return list(itertools.pairwise(corners[1:]))
 
 
-def _bubble(axes: Axes, report: DistillationReport, member: Member) -> None:
-    colour = {report.student: STUDENT, report.teacher: TEACHER}.get(member.model, SIBLING)
+def _bubble(axes: Axes, report: DistillationReport, member: Member, own: str | None) -> None:
+    student = STUDENT if own in (None, member.model) else SIBLING
+    colour = TEACHER if member.model == report.teacher else student
     axes.scatter(
         [member.speed_up], [member.kept], s=_area(report, member), alpha=0.85, zorder=2,
         facecolor=PAPER if member.beaten else colour, edgecolor=colour, linewidths=1.6,
@@ -189,12 +200,12 @@ def _area(report: DistillationReport, member: Member) -> float:
     return max(40, LARGEST * report.models[member.model].bytes / report.models[report.teacher].bytes)
 
 
-def _name(axes: Axes, report: DistillationReport, member: Member) -> Annotation:
+def _name(axes: Axes, report: DistillationReport, member: Member, own: str | None) -> Annotation:
     model = report.models[member.model]
     text = f"{short(model.name, 30)}\n{short_count(model.architecture.parameters)}, {size(model.bytes)}"
     name = axes.annotate(
         text, (member.speed_up, member.kept), xytext=(0, 0), textcoords="offset points", va="center",
-        fontsize=8.5, fontweight="bold" if member.model == report.student else "normal", zorder=4,
+        fontsize=8.5, fontweight="bold" if member.model == own else "normal", zorder=4,
     )  # fmt: skip
     name.set_path_effects([withStroke(linewidth=2.5, foreground=PAPER)])
     return name
