@@ -39,6 +39,10 @@ VARIANTS: Final = frozenset({"dimensions", "precision", "documents", "ef", "lang
 """
 
 
+SMALLEST_SLICE: Final = 20
+"""Texts, or queries, that a language, source or length needs to be measured; fewer say too little."""
+
+
 class Fact(BaseModel):
     """Base of every fact: immutable, strict, and finite (NaN and infinity are refused)."""
 

@@ -179,7 +179,7 @@ def test_cost_rows_name_length_batch_and_unit() -> None:
         "Latency (median), 16 tokens, ms",
         "Time to load, s",
         "Peak memory, 32 texts of 256 tokens",
-        "Parameters outside the token table",
+        "Parameters outside the embeddings",
     ):
         assert name in names
     assert rows(text, "Peak memory")[0][1:] == ["2.49 GB", "3.46 GB", "72.1%"]
@@ -193,6 +193,17 @@ def test_costs_whose_intervals_overlap_are_not_told_apart() -> None:
         interval=interval(1.0, 2.5),
     )
     assert rows(cost_table(report), "Time to load")[0][-1] == "no measurable difference"
+
+
+def test_a_speed_up_with_an_interval_is_as_exact_as_its_ends() -> None:
+    chosen = {"value": 1.8976, "interval": interval(1.8712, 1.9231)}
+    report = changed(bge_m3_report(), lambda m: m.metric == "speedup" and m.model == STUDENT, **chosen)
+    assert rows(cost_table(report), "Texts per second")[0][-1] == "1.90x<br>[1.87, 1.92]"
+    alone = changed(
+        report, lambda m: m.metric == "speedup" and m.model == STUDENT, value=1.8976, interval=None
+    )
+    assert rows(cost_table(alone), "Texts per second")[0][-1].startswith("1.8x")
+    assert "speed-ups without brackets are\nrounded down" in render_card(report)
 
 
 def test_share_of_a_cost_is_rounded_up() -> None:

@@ -94,7 +94,8 @@ def _part(ours: Measurement, theirs: Measurement) -> str:
 def _speed_up(speed: SpeedUp) -> Markdown:
     lines = [ratio(speed.ratio)]
     if speed.interval:
-        lines.append(f"[{rate(speed.interval.low)}, {rate(speed.interval.high)}]")
+        # As exactly as its ends, or it could be outside of them.
+        lines = [f"{rate(speed.ratio)}x", f"[{rate(speed.interval.low)}, {rate(speed.interval.high)}]"]
     if not speed.decided:
         lines.append(UNDECIDED)
     return Markdown("<br>".join(lines))
@@ -107,7 +108,7 @@ def _sizes(report: DistillationReport) -> list[tuple[str, ...]]:
     for label, mine, other in (
         ("Parameters", ours.parameters, theirs.parameters),
         (
-            "Parameters outside the token table",
+            "Parameters outside the embeddings",
             ours.parameters - ours.embedding_parameters,
             theirs.parameters - theirs.embedding_parameters,
         ),

@@ -11,7 +11,7 @@ from hubdistill.card.inputs import input_lines
 from hubdistill.card.metadata import language_list, languages
 from hubdistill.card.text import Markdown, bullets, code, dataset_link, escape, table
 from hubdistill.numbers import count
-from hubdistill.report import DistillationReport, EvaluationData
+from hubdistill.report import SMALLEST_SLICE, DistillationReport, EvaluationData
 from hubdistill.results import (
     costs,
     results,
@@ -44,6 +44,8 @@ class EvaluationPart:
     """Precision@k between top-k lists, one row a pair of models."""
     slices: Markdown
     """Agreement by language, source and length of the texts."""
+    smallest_slice: str
+    """Texts or queries that a row of these has at least."""
     lowest_agreement: Markdown
     """Held-out texts on which the two agree least, if the owner asks for them."""
     truncation: Markdown
@@ -90,6 +92,7 @@ def evaluation_part(
         fidelity=agreement.fidelity_table(report),
         agreement=agreement.agreement_tables(report),
         slices=agreement.slice_tables(report),
+        smallest_slice=count(SMALLEST_SLICE),
         lowest_agreement=agreement.lowest_agreement_table(report),
         truncation=agreement.truncation_table(report),
         quantization=agreement.quantization_table(report),

@@ -263,7 +263,7 @@ def cost(report: DistillationReport) -> list[Table]:
     inside = one.parameters - one.embedding_parameters, other.parameters - other.embedding_parameters
     rows = [
         _counted("parameters", one.parameters, other.parameters),
-        _counted("parameters outside the token tables", *inside),
+        _counted("parameters outside the embeddings", *inside),
         (
             "size on disk",
             numbers.size(ours.bytes),

@@ -17,12 +17,10 @@ from hubdistill.evaluation.significance import Array, mean
 from hubdistill.evaluation.token_counts import token_counts
 from hubdistill.evaluation.vectors import Vectors
 from hubdistill.metrics.precision_at_k.precision_at_k import overlap_at_k
-from hubdistill.report import LowAgreement, Value
+from hubdistill.report import SMALLEST_SLICE, LowAgreement, Value
 
 LONGEST = (16, 64, 256)
 """Where ranges of tokens end; the last has no end."""
-FEWEST = 20
-"""Texts in a slice; smaller ones say too little."""
 LOWEST = 10
 """Texts of low agreement that are shown."""
 NEIGHBOURS = 10
@@ -48,7 +46,7 @@ def measure_slices(
 
     These are the mean cosine to the teacher, and Precision@k by the slice of the query. The measurements have
     the parameter `language`, `source` or `length`, a range of the teacher's tokens. Slices of fewer than
-    `FEWEST` texts are left out, and so is a kind that is left with a single slice.
+    `SMALLEST_SLICE` texts are left out, and so is a kind that is left with a single slice.
 
     Args:
         findings: is added to; knows the data of `data` and `task` already.
@@ -130,7 +128,9 @@ def _slices(held_out: HeldOut, teacher: SentenceTransformer) -> list[Slice]:
     found: list[Slice] = []
     for kind, of_texts, names in kinds:
         places = {name: np.flatnonzero([one == name for one in of_texts]) for name in dict.fromkeys(names)}
-        large: list[Slice] = [({kind: name}, there) for name, there in places.items() if len(there) >= FEWEST]
+        large: list[Slice] = [
+            ({kind: name}, there) for name, there in places.items() if len(there) >= SMALLEST_SLICE
+        ]
         if len(large) > 1:
             found += large
     return found

@@ -238,7 +238,7 @@ def test_a_sibling_is_higher_or_lower_only_where_the_paired_interval_says_so() -
 def test_cost_has_size_speed_latency_loading_and_memory() -> None:
     (table,) = cost(everything_measured())
     rows = {row[0]: list(row[1:]) for row in table.rows}
-    assert rows["parameters outside the token tables"] == ["101,821,440", "303,361,024", "33.6%"]
+    assert rows["parameters outside the embeddings"] == ["101,821,440", "303,361,024", "33.6%"]
     assert rows["layers"] == ["8", "24", "3.0x as fast in theory"]
     assert rows["texts a second at 64 tokens"][:2] == ["88.2", "31.4"]
     assert rows["Latency (median), 16 tokens"] == ["12.5 ms", "41.0 ms", "30.5%"]
