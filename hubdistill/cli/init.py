@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +18,8 @@ TEMPLATE = "recipe_template.yaml"
 
 def init(
     path: Annotated[
-        Path, typer.Argument(help="Where to write the recipe; a folder gets recipe.yaml.")
-    ] = Path("recipe.yaml"),
+        str, typer.Argument(help="Where to write the recipe; a folder gets recipe.yaml.")
+    ] = "recipe.yaml",
     force: Annotated[bool, typer.Option("--force", help="Replace a recipe that is already there.")] = False,
     *,
     sink: Sink,
@@ -29,17 +30,20 @@ def init(
     Examples:
       hubdistill init
       hubdistill init experiments/bge-m3.yaml
+      hubdistill init experiments/
     """
-    path = path / "recipe.yaml" if path.is_dir() else path
-    if path.exists() and not force:
-        raise RecipeError(f"{path} is already there; --force replaces it, or give another path")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, resources.files("hubdistill.cli").joinpath(TEMPLATE).read_text(encoding="utf-8"))
+    # A Path forgets the slash at its end.
+    is_folder = path.endswith(("/", os.sep)) or Path(path).is_dir()
+    recipe = Path(path, "recipe.yaml") if is_folder else Path(path)
+    if recipe.exists() and not force:
+        raise RecipeError(f"{recipe} is already there; --force replaces it, or give another path")
+    recipe.parent.mkdir(parents=True, exist_ok=True)
+    write_text(recipe, resources.files("hubdistill.cli").joinpath(TEMPLATE).read_text(encoding="utf-8"))
     sink.show(
-        {"recipe": path},
+        {"recipe": recipe},
         human=[
-            f"{path} is a working recipe: adapt teacher, corpus and students.\n"
-            f"Then: hubdistill run {path} --dry-run"
+            f"{recipe} is a working recipe: adapt teacher, corpus and students.\n"
+            f"Then: hubdistill run {recipe} --dry-run"
         ],
-        quiet=[path],
+        quiet=[recipe],
     )

@@ -104,3 +104,5 @@ def test_a_folder_gets_recipe_yaml_and_a_new_folder_is_made(invoke: Invoke, tmp_
     assert invoke("init", "here", "--quiet").stdout == "here/recipe.yaml\n"
     assert json.loads(invoke("init", "new/mine.yaml", "--json").stdout) == {"recipe": "new/mine.yaml"}
     assert (tmp_path / "new/mine.yaml").exists()
+    assert invoke("init", "later/", "--quiet").stdout == "later/recipe.yaml\n"
+    assert (tmp_path / "later/recipe.yaml").is_file()
