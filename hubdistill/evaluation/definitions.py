@@ -97,7 +97,7 @@ _RETRIEVAL = {
     "ann_recall_at_k": Metric(
         title="Recall of HNSW at k",
         definition="Share of the k documents that exact search finds which a search of Qdrant's HNSW graph, "
-        "`ef` candidates deep, finds too; mean over queries.",
+        "ef candidates deep, finds too; mean over queries.",
         higher_is_better=True,
     ),
 }
