@@ -120,13 +120,12 @@ def _png(figure: Canvas) -> bytes:
     pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.uint32)
     # A palette makes the file a quarter of the size; it carries neither date nor software version.
     numbers = pixels @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    counts = np.bincount(numbers.ravel(), minlength=1 << 24)
-    present = np.flatnonzero(counts)
+    present, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    present = present.astype(np.int64)
     palette = _palette(present, counts)
-    nearest = np.zeros(1 << 24, np.uint8)
     distance = ((_channels(present)[:, None] - _channels(palette)) ** 2).sum(-1)
-    nearest[present] = distance.argmin(1)
-    image = Image.fromarray(nearest[numbers], "P")
+    nearest = distance.argmin(1).astype(np.uint8)
+    image = Image.fromarray(nearest[places].reshape(numbers.shape), "P")
     image.putpalette(_channels(palette).astype(np.uint8).tobytes())
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True, dpi=(DPI, DPI))
@@ -134,9 +133,14 @@ def _png(figure: Canvas) -> bytes:
 
 
 def _palette(present: Numbers, counts: Numbers) -> Numbers:
-    """Colours of a file: those that mean something, unchanged, and the most frequent of the others."""
+    """Colours of a file: those that mean something, unchanged, and the most frequent of the others.
+
+    Args:
+        present: the colours of a picture, rising.
+        counts: pixels of each.
+    """
     named = [int(name[1:], 16) for name in (STUDENT, TEACHER, LOSS, GAIN, *OTHERS, INK, FAINT, PAPER)]
-    frequent = present[np.argsort(-counts[present], kind="stable")]
+    frequent = present[np.argsort(-counts, kind="stable")]
     return np.array(list(dict.fromkeys([*named, *frequent.tolist()]))[:COLOURS])
 
 
