@@ -87,7 +87,7 @@ def short_count(value: float) -> str:
 def size(value: int) -> str:
     """Bytes on disk, decimal units: `86.6 MB`."""
     for unit, base in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if value >= base:
+        if value >= 0.99995 * base:  # Or it would be 1000.0 of the unit below.
             return f"{value / base:.2f} {unit}" if value < 10 * base else f"{value / base:.1f} {unit}"
     return f"{value} bytes"
 

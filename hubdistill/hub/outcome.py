@@ -10,6 +10,7 @@ from hubdistill.hub.collection import Collection
 from hubdistill.hub.files import LeftOut
 from hubdistill.hub.gates import GateResult
 from hubdistill.hub.plan import FilePlan
+from hubdistill.numbers import size
 
 _SHOWN = 80
 """Lines of the card's difference that people are shown."""
@@ -131,12 +132,3 @@ def _beginning(diff: str) -> list[str]:
     lines = [f"  {line}".rstrip() for line in diff.splitlines()]
     more = len(lines) - _SHOWN
     return lines if more <= 1 else [*lines[:_SHOWN], f"  ... and {more} more lines; --json has them all"]
-
-
-def size(n: int) -> str:
-    """A number of bytes for people, in powers of 1000 as the Hub shows them."""
-    value, units = float(n), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 999.5 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.3g} {units[0]}"

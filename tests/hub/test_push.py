@@ -15,7 +15,6 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 
 from hubdistill.errors import CardError, PublishError, ReportError, StaleParentError
 from hubdistill.hub import PushOutcome
-from hubdistill.hub.outcome import size
 from hubdistill.localhub.server import LocalHub
 from hubdistill.model_files import folder_digests
 
@@ -171,19 +170,12 @@ def test_outcome_tells_people_what_happened(send: Push, repo_id: str, model: Pat
     (model / "training_args.bin").write_bytes(b"x")
     lines = str(send(dry_run=True)).splitlines()
     assert lines[0] == f"A push to {repo_id} would commit (13 new)"
-    assert "  new            24 B  1_Pooling/config.json" in lines
+    assert "  new        24 bytes  1_Pooling/config.json" in lines
     assert "The repository does not exist yet and would be made." in lines
     assert lines[-1].startswith("  training_args.bin: the Trainer's arguments")
     pushed = send()
     assert str(pushed).startswith(f"Pushed to {repo_id} (13 new)\n  {pushed.commit_url}\n")
     assert str(send()).startswith(f"{repo_id} is up to date: nothing changed, so there is no commit")
-
-
-@pytest.mark.parametrize(
-    ("n", "shown"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (90_864_192, "90.9 MB")]
-)
-def test_sizes_are_those_of_the_hub(n: int, shown: str) -> None:
-    assert size(n) == shown
 
 
 def test_warnings_of_the_hub_about_the_card_are_told(send: Push, model: Path) -> None:
