@@ -227,13 +227,12 @@ def sibling_difference(
     return None
 
 
-def fidelity(report: DistillationReport, model: str | None = None) -> list[Measurement]:
+def fidelity(report: DistillationReport) -> list[Measurement]:
     """Closeness of a student's vectors to the teacher's: all that is measured against it, except top-k."""
-    model = model or report.student
     found = [
         m
         for name in metric_order(report, "texts")
-        for m in report.find(name, model=model)
+        for m in report.find(name, model=report.student)
         if "k" not in m.parameters and m.against == report.teacher and m.plain
     ]
     return found

@@ -36,10 +36,10 @@ def vector_bytes(dimensions: int, precision: str) -> int:
     return math.ceil(dimensions * BITS[precision] / 8)
 
 
-def asymmetric_results(report: DistillationReport, model: str | None = None) -> list[Result]:
+def asymmetric_results(report: DistillationReport) -> list[Result]:
     """A student's queries against the teacher's documents, beside the teacher's own queries."""
     found = []
-    for ours in _with_parameter(report, model or report.student, "documents"):
+    for ours in _with_parameter(report, report.student, "documents"):
         if ours.against is None:
             theirs = whole(report, ours, "documents", report.teacher)
             place = f"{ours.metric} of the teacher on {ours.data}"
@@ -81,17 +81,17 @@ def quantizations(report: DistillationReport, model: str | None = None) -> dict[
     return {str(precision): measured for precision, measured in found.items()}
 
 
-def slices(report: DistillationReport, by: SliceBy, model: str | None = None) -> dict[str, list[Measurement]]:
+def slices(report: DistillationReport, by: SliceBy) -> dict[str, list[Measurement]]:
     """What was measured of a student on the texts of one language, source or range of lengths, by name."""
     found: dict[str, list[Measurement]] = {}
-    for m in _with_parameter(report, model or report.student, by):
+    for m in _with_parameter(report, report.student, by):
         found.setdefault(str(m.parameters[by]), []).append(m)
     return found
 
 
-def ann_recall(report: DistillationReport, model: str | None = None) -> list[Measurement]:
+def ann_recall(report: DistillationReport) -> list[Measurement]:
     """How much of exact search a search of the HNSW graph finds, in report order."""
-    return report.find("ann_recall_at_k", model=model or report.student)
+    return report.find("ann_recall_at_k", model=report.student)
 
 
 def whole(

@@ -86,9 +86,9 @@ def model_link(hub_id: str) -> Markdown:
     return link(hub_id, f"{HUB}/{hub_id}")
 
 
-def dataset_link(hub_id: str, title: str | None = None) -> Markdown:
+def dataset_link(hub_id: str) -> Markdown:
     """A data set on the Hub."""
-    return link(title or hub_id, f"{HUB}/datasets/{hub_id}")
+    return link(hub_id, f"{HUB}/datasets/{hub_id}")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, numbers_from: int = 99) -> Markdown:

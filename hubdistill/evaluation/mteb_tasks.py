@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 
 METRIC = "mteb_main_score"
 
+_BATCH = 32
+"""Texts embedded at once."""
+
 
 def check_mteb(tasks: Iterable[str]) -> None:
     """Find out before any work whether mteb is there and knows the tasks; no data is loaded.
@@ -61,7 +64,6 @@ def measure_mteb(
     folder: Path,
     *,
     revisions: Mapping[str, str],
-    batch_size: int = 32,
 ) -> None:
     """Measure all models on every task; what mteb gives has no interval, so there is no comparison.
 
@@ -75,7 +77,6 @@ def measure_mteb(
         tasks: names of MTEB tasks.
         folder: for mteb's result files.
         revisions: of each model by name: the commit, or the digest of the weights.
-        batch_size: texts embedded at once.
 
     Raises:
         MissingExtraError: mteb is not installed.
@@ -88,7 +89,7 @@ def measure_mteb(
         encoders = [(name, _encoder(model, name, revisions[name])) for name, model in models]
         for task_class in classes:
             task = task_class()
-            results = _run(mteb, task, encoders, cache, batch_size)
+            results = _run(mteb, task, encoders, cache)
             _report(findings, task, results)
 
 
@@ -97,7 +98,6 @@ def _run(
     task: AbsTask,
     encoders: Sequence[tuple[str, SentenceTransformerEncoderWrapper]],
     cache: ResultCache,
-    batch_size: int,
 ) -> list[tuple[str, TaskResult]]:
     """Every model's result file, after measuring what is missing; the data is loaded once for all."""
     name = task.metadata.name
@@ -116,7 +116,7 @@ def _run(
                         task,
                         # Otherwise codecarbon, where installed, asks the network where this machine is.
                         co2_tracker=False,
-                        encode_kwargs={"batch_size": batch_size, "show_progress_bar": False},
+                        encode_kwargs={"batch_size": _BATCH, "show_progress_bar": False},
                         cache=cache,
                         overwrite_strategy="only-missing" if result else "always",
                         show_progress_bar=False,

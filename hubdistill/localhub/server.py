@@ -15,7 +15,7 @@ from hubdistill.localhub.faults import FaultPlan
 from hubdistill.localhub.publishers import GITHUB_ISSUER, Publisher
 from hubdistill.localhub.rate_limit import RateLimit
 from hubdistill.localhub.request_log import RequestRecord
-from hubdistill.localhub.storage import KINDS, RepoId, Storage
+from hubdistill.localhub.storage import RepoId, Storage
 from hubdistill.loopback import LoopbackServer
 
 
@@ -92,7 +92,6 @@ class LocalHub:
         branch: str | None = None,
         environment: str | None = None,
         issuer: str = GITHUB_ISSUER,
-        repo_type: str = "model",
         token_seconds: int = 3600,
     ) -> None:
         """Add a trusted publisher to a repository: a workflow that may write to it without a secret.
@@ -101,19 +100,18 @@ class LocalHub:
         https://huggingface.co/docs/hub/trusted-publishers. It is forgotten when the process ends.
 
         Args:
-            repo_id: namespace/name of the repository here.
+            repo_id: namespace/name of the model here.
             repository: owner/name of the repository that the workflow belongs to.
             workflow: its file name below .github/workflows; None for any.
             branch: the branch that it runs on; None for any.
             environment: the environment of its job; None for any.
             issuer: who signs the id tokens. Its keys are read from
                 `ISSUER/.well-known/openid-configuration`.
-            repo_type: model, dataset or space.
             token_seconds: how long a token is good.
         """
         namespace, _, name = repo_id.partition("/")
         publisher = Publisher(repository, workflow, branch, environment, issuer, token_seconds)
-        self._hub.publishers.add(RepoId(KINDS[repo_type], namespace, name), publisher)
+        self._hub.publishers.add(RepoId("models", namespace, name), publisher)
 
     def start(self) -> Self:
         """Serve in a background thread, from now until `stop`."""
