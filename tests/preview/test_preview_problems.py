@@ -169,9 +169,11 @@ def test_a_problem_reads_as_editors_expect_it() -> None:
 
 
 def test_no_text_of_the_card_gets_raw_into_a_message(found: Find) -> None:
-    for _, text in found(
+    problems = found(
         "[x](a\u202eb%00.md) <\x1bx>\n\n## \u202eA\n" + "![" + "x" * 500 + "](" + "y" * 500 + ")"
-    ):
+    )
+    assert problems
+    for _, text in problems:
         assert not re.search("[\x00-\x1f\u202e]", text)
         assert len(text) < 400
 
