@@ -120,8 +120,8 @@ def _png(figure: Canvas) -> bytes:
     pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(np.uint32)
     # A palette makes the file a quarter of the size; it carries neither date nor software version.
     numbers = pixels @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    present, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-    present = present.astype(np.int64)
+    colours, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    present = colours.astype(np.int64)
     palette = _palette(present, counts)
     distance = ((_channels(present)[:, None] - _channels(palette)) ** 2).sum(-1)
     nearest = distance.argmin(1).astype(np.uint8)
