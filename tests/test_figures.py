@@ -403,6 +403,7 @@ def test_numbers_of_the_bars_stay_below_the_title(speed_up: float) -> None:
     figure = summary(report.model_copy(update={"measurements": rates}))
     figure.draw_without_rendering()
     (axes,) = figure.axes
+    assert len(axes.texts) >= 2
     assert all(text.get_window_extent().y1 < axes.bbox.y1 for text in axes.texts)
 
 
@@ -436,7 +437,7 @@ def test_user_s_matplotlib_settings_neither_matter_nor_change(tmp_path: Path) ->
 
 
 def test_missing_matplotlib_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
+    def refuse(**_: object) -> None:
         raise MissingExtraError("figures", "Drawing the card's figures")
 
     monkeypatch.setattr("hubdistill.figures._painters", refuse)
