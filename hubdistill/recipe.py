@@ -23,8 +23,9 @@ from hubdistill.conditions import parse_condition
 from hubdistill.git_names import describe_refusal, is_git_name
 from hubdistill.push_rules import contradiction
 
-RESERVED_NAMES = frozenset({"held-out", "held-out-retrieval", "speed"})
-"""Names that the report gives to what is measured on held-out texts."""
+HELD_OUT, HELD_OUT_RETRIEVAL, SPEED = "held-out", "held-out-retrieval", "speed"
+"""Names of the data that an evaluation makes of the held-out texts."""
+RESERVED_NAMES = frozenset({HELD_OUT, HELD_OUT_RETRIEVAL, SPEED})
 
 
 def _usable_name(name: str) -> str:

@@ -58,6 +58,15 @@ class Interval(Fact):
     method: str
     """For example: `percentile bootstrap over pairs, 1000 resamples`."""
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Low and high."""
+        return self.low, self.high
+
+    def excludes(self, value: float) -> bool:
+        """Whether a value is below or above all of it."""
+        return value < self.low or value > self.high
+
 
 class Metric(Fact):
     """What a metric means."""
@@ -199,7 +208,7 @@ class Comparison(Fact):
     @property
     def decided(self) -> bool:
         """Whether the interval of the difference leaves out zero."""
-        return self.interval.low > 0 or self.interval.high < 0
+        return self.interval.excludes(0)
 
 
 class SimilarityPoints(Fact):

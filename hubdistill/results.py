@@ -65,7 +65,7 @@ class SpeedUp:
     @property
     def decided(self) -> bool:
         """Whether the interval of the ratio, where there is one, leaves out 1."""
-        return self.interval is None or self.interval.low > 1 or self.interval.high < 1
+        return self.interval is None or self.interval.excludes(1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Difference:
     @property
     def decided(self) -> bool:
         """Whether the interval leaves out zero."""
-        return self.interval.low > 0 or self.interval.high < 0
+        return self.interval.excludes(0)
 
 
 def student_model(report: DistillationReport) -> Model:

@@ -140,7 +140,7 @@ def amount(metric: Metric, value: float) -> str:
 
 def signed_amount(metric: Metric, value: float, interval: Interval | None = None) -> str:
     """A difference with its sign, in its unit, and its interval: `+0.0043 [-0.0110, +0.0196]`."""
-    ends = [value, *([interval.low, interval.high] if interval else [])]
+    ends = [value, *(interval.ends if interval else ())]
     first, *span = (
         f"{'+' if end > 0 else numbers.MINUS if end < 0 else ''}{amount(metric, abs(end))}" for end in ends
     )

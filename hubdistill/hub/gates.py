@@ -148,7 +148,7 @@ def _check(report: DistillationReport, gate: Condition, m: Measurement) -> GateC
     return GateCheck(
         figure=figure,
         value=m.value,
-        interval=_ends(m.interval),
+        interval=m.interval.ends if m.interval else None,
         limit=limit,
         met=met,
         text=f"{figure}: {value}{f' {span(m.interval)}' if m.interval else ''}, "
@@ -245,7 +245,7 @@ def _regression(m: Measurement, difference: MeasuredDifference, interval: Interv
     return GateCheck(
         figure=_figure(m),
         value=m.value,
-        interval=_ends(m.interval),
+        interval=m.interval.ends if m.interval else None,
         limit=difference.before,
         met=not worse,
         text=f"{_figure(m)}: {value}, {'decidedly' if worse else 'not decidedly'} worse than the published "
@@ -265,10 +265,6 @@ def _written(m: Measurement | MeasuredDifference) -> str:
 
 def _bracket(m: Measurement | MeasuredDifference) -> str:
     return f"[{', '.join(f'{name}={value}' for name, value in m.parameters.items())}]" if m.parameters else ""
-
-
-def _ends(interval: Interval | None) -> tuple[float, float] | None:
-    return (interval.low, interval.high) if interval else None
 
 
 def _apart(value: float, limit: float) -> tuple[str, str]:

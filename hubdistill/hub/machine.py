@@ -10,51 +10,16 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
+from hubdistill.card.vocabulary import words
 from hubdistill.private_text_rules import NO_PATH, PATH_START, Rule
 
 # Names that say nothing about a person: those of images, services and examples.
-_NOBODY = frozenset(
-    (
-        *(
-            "root",
-            "user",
-            "users",
-            "admin",
-            "administrator",
-            "nobody",
-            "guest",
-            "default",
-            "demo",
-            "test",
-            "build",
-        ),
-        *(
-            "ci",
-            "runner",
-            "worker",
-            "app",
-            "home",
-            "data",
-            "work",
-            "docker",
-            "container",
-            "localhost",
-            "vagrant",
-        ),
-        *(
-            "ubuntu",
-            "debian",
-            "centos",
-            "fedora",
-            "ec2-user",
-            "azureuser",
-            "opc",
-            "jovyan",
-            "codespace",
-            "vscode",
-        ),
-        *("gitpod", "node", "python", "models", "student", "students", "teacher"),
-    )
+_NOBODY = words(
+    """
+    root user users admin administrator nobody guest default demo test build ci runner worker app home
+    data work docker container localhost vagrant ubuntu debian centos fedora ec2-user azureuser opc
+    jovyan codespace vscode gitpod node python models student students teacher
+    """
 )
 _FIELDS = frozenset(
     ("user", "username", "user_name", "login", "host", "hostname", "host_name", "nodename", "node_name")
