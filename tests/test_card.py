@@ -328,7 +328,7 @@ def test_figures_that_are_there_serve_without_matplotlib(
 ) -> None:
     bge_m3_report().save(tmp_path)
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **how: object) -> None:
         raise MissingExtraError("figures", "Drawing the card's figures")
 
     monkeypatch.setattr("hubdistill.card.draw_figures", refuse)
