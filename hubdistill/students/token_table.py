@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,11 +52,8 @@ class StaticFit:
     ridge: float
     iterations: int
     """Conjugate-gradient iterations of each solve."""
-    ridge_trials: tuple[tuple[float, float], ...]
-    """Each ridge tried, and the held-out cosine it gave; empty when it was prescribed."""
     held_out_cosine: tuple[float, ...]
     """Mean cosine to the teacher on held-out texts: of the prior, then after each solve."""
-    seconds: float
 
 
 def fit_static(
@@ -88,10 +84,8 @@ def fit_static(
     Raises:
         CorpusTooSmallError: fewer texts than output dimensions.
     """
-    started = time.perf_counter()
-    trials: tuple[tuple[float, float], ...] = ()
     if ridge == "auto":
-        ridge, trials = choose_ridge(
+        ridge = choose_ridge(
             counts, targets, prior=prior, held_out_counts=held_out_counts, held_out_targets=held_out_targets
         )
     weights = length_weights(counts)
@@ -114,7 +108,7 @@ def fit_static(
         table = solved
         if solve < reweight:
             weights = _cosine_weights(counts, table)
-    return table, StaticFit(ridge, iterations, trials, tuple(cosines), time.perf_counter() - started)
+    return table, StaticFit(ridge, iterations, tuple(cosines))
 
 
 def choose_ridge(
@@ -125,16 +119,16 @@ def choose_ridge(
     held_out_counts: Counts,
     held_out_targets: Vectors,
     ridges: tuple[float, ...] = RIDGES,
-) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """Try ridges on a part of the texts; the one with the best held-out cosine, and all that were tried."""
+) -> float:
+    """The one of some ridges with the best held-out cosine, when each is tried on a part of the texts."""
     part = slice(None, None, max(1, counts.shape[0] // max(RIDGE_TEXTS, targets[:1].shape[1])))
     some, their_targets = counts[part], targets[part]
-    trials = []
+    cosines: dict[float, float] = {}
     for ridge in ridges:
         table = fit_token_table(some, their_targets, ridge=ridge, prior=prior, max_iterations=10)
-        trials.append((ridge, held_out_cosine(table, held_out_counts, held_out_targets)))
-        logger.info("Ridge %g: cosine to the teacher on held-out texts %.4f", *trials[-1])
-    return max(trials, key=lambda trial: trial[1])[0], tuple(trials)
+        cosines[ridge] = held_out_cosine(table, held_out_counts, held_out_targets)
+        logger.info("Ridge %g: cosine to the teacher on held-out texts %.4f", ridge, cosines[ridge])
+    return max(cosines, key=lambda ridge: cosines[ridge])
 
 
 def fit_token_table(

@@ -129,7 +129,7 @@ def test_the_ridge_with_the_best_held_out_cosine_is_chosen() -> None:
     some, rest = slice(0, 100), slice(100, None)
     prior = np.random.default_rng(1).standard_normal((40, 6)).astype(np.float32)
     ridges = (1e-3, 1.0, 1e4)
-    ridge, trials = choose_ridge(
+    ridge = choose_ridge(
         counts[some],
         targets[some],
         prior=prior,
@@ -139,7 +139,6 @@ def test_the_ridge_with_the_best_held_out_cosine_is_chosen() -> None:
     )
     tables = [fit_token_table(counts[some], targets[some], ridge=tried, prior=prior) for tried in ridges]
     expected = [held_out_cosine(table, counts[rest], targets[rest]) for table in tables]
-    assert trials == tuple(zip(ridges, expected, strict=True))
     assert ridge == ridges[int(np.argmax(expected))] != 1e4
 
 
@@ -163,7 +162,6 @@ def test_solving_again_brings_the_cosine_closer() -> None:
     assert solves[1] > solves[0] + 0.005
     assert held_out_cosine(solved, counts[1500:], targets[1500:]) == pytest.approx(max(solves))
     assert fit.ridge == 0.1
-    assert fit.ridge_trials == ()
 
 
 def test_a_solve_that_does_not_help_is_thrown_away() -> None:
