@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         TeacherError: there are none.
     """
-    weights = [path for path in _files(folder) if any(map(path.match, _WEIGHTS))]
+    weights = [path for path in all_files(folder) if any(map(path.match, _WEIGHTS))]
     if not weights:
         raise TeacherError(f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); it is not a whole model")
     return weights
@@ -73,16 +74,32 @@ def folder_digests(folder: Path) -> tuple[str, str]:
 
 
 def _model_files(folder: Path) -> Iterator[Path]:
-    for path in _files(folder):
+    for path in all_files(folder):
         aside = any(part in _SIDE_FOLDERS for part in path.relative_to(folder).parts[:-1])
         if not aside and path.suffix in _MODEL_FILES and path.name not in _OTHER_FILES:
             yield path
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """All files, sorted, but hidden ones and those of checkpoints."""
+def all_files(folder: Path) -> Iterator[Path]:
+    """All files, sorted, but hidden ones, those of checkpoints, and those of other models below."""
+    of_modules = _module_folders(folder)
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         aside = path.name.startswith(".") or any(part.startswith((".", "checkpoint-")) for part in parts[:-1])
-        if path.is_file() and not aside:
+        if path.is_file() and not aside and not _of_other_model(path, folder, of_modules):
             yield path
+
+
+def _of_other_model(path: Path, folder: Path, of_modules: frozenset[Path]) -> bool:
+    """Whether a folder in between is a whole model of its own, and no module of this one."""
+    between = path.relative_to(folder).parents[:-1]
+    return any((folder / one / "modules.json").is_file() and one not in of_modules for one in between)
+
+
+def _module_folders(folder: Path) -> frozenset[Path]:
+    """The folders that modules.json names; none where it cannot be read."""
+    try:
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        return frozenset(Path(module["path"]) for module in modules)
+    except (OSError, ValueError, TypeError, KeyError):
+        return frozenset()

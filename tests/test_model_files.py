@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubdistill.model_files import folder_digests
+from hubdistill.model_files import folder_digests, model_bytes
 
 
 @pytest.fixture
@@ -35,3 +35,20 @@ def test_cards_reports_and_exports_do_not(folder: Path, name: str) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("something else")
     assert folder_digests(folder) == before
+
+
+def test_a_whole_model_in_a_subfolder_does_not_count(folder: Path) -> None:
+    before = folder_digests(folder), model_bytes(folder)
+    other = folder / "final"
+    (other / "1_Pooling").mkdir(parents=True)
+    for name in ("modules.json", "config.json", "model.safetensors", "1_Pooling/config.json"):
+        (other / name).write_text("[]")
+    assert (folder_digests(folder), model_bytes(folder)) == before
+
+
+def test_a_module_counts_even_if_it_has_modules_of_its_own(folder: Path) -> None:
+    (folder / "modules.json").write_text('[{"path": ""}, {"path": "1_Inner"}]')
+    before = model_bytes(folder)
+    (folder / "1_Inner").mkdir()
+    (folder / "1_Inner" / "modules.json").write_text("[]")
+    assert model_bytes(folder) > before

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from safetensors import SafetensorError, safe_open
 
 from hubdistill.errors import CardError
-from hubdistill.model_files import model_bytes
+from hubdistill.model_files import all_files, model_bytes
 
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
 _WIDTH = ("hidden_size", "dim", "d_model", "n_embd")
@@ -175,8 +175,8 @@ def _dimensions(names: tuple[str, ...], places: list[Path], facts: dict[str, Any
 
 def _tensors(folder: Path) -> Iterator[tuple[str, tuple[str, list[int]]]]:
     """Type and shape of each parameter, by file and name."""
-    for path in sorted(folder.rglob("*.safetensors")):
-        if any(part.startswith(("checkpoint-", ".")) for part in path.relative_to(folder).parts):
+    for path in all_files(folder):
+        if path.suffix != ".safetensors":
             continue
         try:
             with safe_open(path, framework="numpy") as file:
