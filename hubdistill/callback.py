@@ -24,6 +24,7 @@ from hubdistill.hub import preflight, push, refuse_foreign_card
 from hubdistill.models import locate
 from hubdistill.recipe_file import describe
 from hubdistill.reporting import Subject, settle_owner, write_reports
+from hubdistill.saving import COMPARED_TEXTS, check_saved, save_student
 from hubdistill.teacher import load_teacher
 from hubdistill.trainer import MONITORED_TEXTS, TeacherAgreement, hyperparameters, training_log
 
@@ -217,10 +218,12 @@ class HubDistillCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         model: SentenceTransformer = kwargs["model"]
-        model.save_pretrained(str(self.folder))
+        save_student(model, self.folder)
+        saved = locate(str(self.folder.resolve()))
+        check_saved(model, saved, self.held_out[-COMPARED_TEXTS:], prompt=self.teacher.prompt)
         subject = Subject(
             name=self.repo_id.split("/")[-1],
-            model=locate(str(self.folder.resolve())),
+            model=saved,
             owner=self.owner,
             base_model=self.teacher.base_model_id,
             training=self._training_facts(args, state, model),
