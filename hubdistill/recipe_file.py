@@ -127,7 +127,7 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def describe(settings: Settings) -> dict[str, Any]:
     """What was set, as plain data that is fit to be published: absolute paths are cut to their last part."""
-    plain: dict[str, Any] = _without_absolute_paths(settings.model_dump(mode="json", exclude_unset=True))
+    plain: dict[str, Any] = without_absolute_paths(settings.model_dump(mode="json", exclude_unset=True))
     return plain
 
 
@@ -144,11 +144,14 @@ def published_teacher(teacher: Teacher) -> Teacher:
     return Teacher.model_validate(plain)
 
 
-def _without_absolute_paths(data: Any) -> Any:
+def without_absolute_paths(data: Any) -> Any:
+    """Plain data with absolute paths cut to their last part."""
     if isinstance(data, dict):
-        return {key: _without_absolute_paths(value) for key, value in data.items()}
+        return {key: without_absolute_paths(value) for key, value in data.items()}
+    if isinstance(data, os.PathLike):
+        data = os.fspath(data)
     if isinstance(data, list):
-        return [_without_absolute_paths(value) for value in data]
+        return [without_absolute_paths(value) for value in data]
     if isinstance(data, str) and "\n" not in data and Path(data).expanduser().is_absolute():
         return Path(data).name
     return data

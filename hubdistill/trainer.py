@@ -30,6 +30,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from hubdistill import atomic, recipe, report
 from hubdistill.errors import RecipeError
 from hubdistill.progress import track
+from hubdistill.recipe_file import without_absolute_paths
 from hubdistill.samplers import LengthBucketSampler
 from hubdistill.students.dimensions import Vectors
 
@@ -40,7 +41,9 @@ MONITORED_TEXTS = 1_000
 
 _SPENT = "seconds.json"
 
-PRIVATE_ARGUMENTS = frozenset({"output_dir", "logging_dir", "run_name", "hub_token", "push_to_hub_token"})
+PRIVATE_ARGUMENTS = frozenset(
+    {"output_dir", "logging_dir", "run_name", "resume_from_checkpoint", "hub_token", "push_to_hub_token"}
+)
 """Training arguments that hold paths or secrets and never reach a report."""
 
 
@@ -252,7 +255,8 @@ def hyperparameters(
 
 def plain(settings: Mapping[str, Any]) -> dict[str, report.Value]:
     """Settings as a report takes them: without paths and secrets, other types written out."""
-    return {name: _written(value) for name, value in settings.items() if name not in PRIVATE_ARGUMENTS}
+    public = {name: value for name, value in settings.items() if name not in PRIVATE_ARGUMENTS}
+    return {name: _written(value) for name, value in without_absolute_paths(public).items()}
 
 
 def _written(value: Any) -> report.Value:
@@ -276,6 +280,6 @@ def training_log(history: Sequence[dict[str, Any]]) -> tuple[report.TrainingLog,
                 ("teacher_cosine", "eval_teacher_cosine"),
                 ("precision_at_10", "eval_precision_at_10"),
             )
-            if key in entry
+            if key in entry and math.isfinite(entry[key])
         }
     return tuple(report.TrainingLog(**line) for _, line in sorted(lines.items()))
