@@ -348,6 +348,8 @@ class Training(Fact):
     method: Literal["layers", "static", "trimmed", "model"]
     loss: str | None
     """Class name, or the objective in words; None when nothing was trained."""
+    teacher_vectors: bool = True
+    """Whether the loss compares with the teacher's vectors; if not, `texts` are rows of the script's data."""
     loss_parameters: dict[str, Value] = {}
     selection: str | None = None
     """Which layers were kept and by what rule."""

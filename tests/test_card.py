@@ -370,3 +370,14 @@ def test_reader_is_sent_to_the_limitations_that_the_teacher_declares() -> None:
     card = render_card(report.model_copy(update={"models": {**report.models, report.teacher: teacher}}))
     link = "[Limitations &#38; &#42;bias&#42;](https://huggingface.co/BAAI/bge-m3)"
     assert f"What the teacher's own card says of them stands there under {link}." in card
+
+
+def test_a_loss_that_sees_no_teacher_vectors_is_named_instead_of_them() -> None:
+    report = bge_m3_report()
+    assert report.training is not None
+    other = {"loss": "CoSENTLoss", "teacher_vectors": False, "texts": 50}
+    training = report.training.model_copy(update=other)
+    card = render_card(report.model_copy(update={"training": training}))
+    assert "is trained with CoSENTLoss on 50 rows of the training script's data." in card
+    assert "- Training rows: 50\n" in card
+    assert "No labels are used" not in card

@@ -88,6 +88,11 @@ def _method(report: DistillationReport, training: Training) -> Markdown:
     student = report.models[report.student].architecture
     layers = report.models[report.teacher].architecture.layers
     texts = f"the teacher's vectors of {count(training.texts)} texts. No labels are used."
+    trained = f"trained to give {texts}"
+    if not training.teacher_vectors:
+        trained = (
+            f"trained with {training.loss} on {count(training.texts)} rows of the training script's data."
+        )
     if training.method == "static":
         text = (
             "The student has one vector for each token; a text's vector is their mean. The token vectors are "
@@ -109,11 +114,11 @@ def _method(report: DistillationReport, training: Training) -> Markdown:
             f"from its {training.start.dimensions} dimensions, to give {texts} {_after_training(training)}"
         )
     elif student.kept_layers is None:
-        text = f"The student is trained to give {texts}"
+        text = f"The student is {trained}"
     else:
         text = (
             f"The student starts as a copy of the teacher with {len(student.kept_layers)} of its {layers} "
-            f"layers and is trained to give {texts}"
+            f"layers and is {trained}"
         )
     return escape(text)
 
@@ -153,7 +158,8 @@ def _source(source: Source) -> Markdown:
 
 
 def _texts(corpus: CorpusFacts | None, training: Training) -> Markdown:
-    lines = [f"{'Texts read' if training.loss is None else 'Training texts'}: {count(training.texts)}"]
+    unit = "Training texts" if training.teacher_vectors else "Training rows"
+    lines = [f"{'Texts read' if training.loss is None else unit}: {count(training.texts)}"]
     if training.tokens:
         tokens = training.tokens
         lines.append(
