@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -14,9 +15,9 @@ import numpy as np
 import yaml
 from transformers import TrainerCallback
 
-from hubdistill import atomic, recipe, report
+from hubdistill import atomic, recipe
 from hubdistill.card import check_owner, write_card
-from hubdistill.errors import HubDistillError, TrainingError
+from hubdistill.errors import HubDistillError, LeakError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
 from hubdistill.evaluation.held_out import HeldOut
 from hubdistill.gate_check import check_gates
@@ -24,9 +25,17 @@ from hubdistill.hub import preflight, push, refuse_foreign_card
 from hubdistill.models import locate
 from hubdistill.recipe_file import describe
 from hubdistill.reporting import Subject, settle_owner, write_reports
-from hubdistill.saving import COMPARED_TEXTS, check_saved, save_student
+from hubdistill.saving import COMPARED_TEXTS, check_saved, prepare_folder, save_student
+from hubdistill.script_checks import (
+    held_out_texts,
+    refuse_lost_base,
+    refuse_other_kinds,
+    refuse_other_layers,
+    teacher_settings,
+)
 from hubdistill.teacher import load_teacher
-from hubdistill.trainer import MONITORED_TEXTS, TeacherAgreement, hyperparameters, training_log
+from hubdistill.trainer import MONITORED_TEXTS, SpentSeconds, TeacherAgreement
+from hubdistill.trainer_facts import refuse_uncollected, training_facts
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -35,18 +44,6 @@ if TYPE_CHECKING:
     from hubdistill.hub import PushOutcome
 
 logger = logging.getLogger(__name__)
-
-NEVER_UPLOADED = (
-    "training_args.bin",
-    "checkpoint-*",
-    "optimizer.*",
-    "scheduler.pt",
-    "rng_state*",
-    "eval/",
-    "runs/",
-)
-"""For .gitignore, which the Hub obeys, should the script call `trainer.push_to_hub()` itself."""
-
 
 FACTS = ("report.json", "recipe.yaml", "figures/", ".eval_results/")
 """What the final push writes beside model and card."""
@@ -58,7 +55,13 @@ class HubDistillCallback(TrainerCallback):
     Before the first step the token, the repository, the licence and the teacher are checked. At every
     evaluation `eval_teacher_cosine` is added to the metrics, so `metric_for_best_model` can name it. When
     training ends, `args.output_dir` holds the model (the best one with `load_best_model_at_end`), its
-    report.json, figures and README.md, and one commit brings just these to the Hub.
+    report.json, figures and README.md, and one commit brings just these to the Hub. Other files stay there;
+    a README.md that hubdistill did not write is kept as README.old-1.md.
+
+    List callbacks that read `eval_teacher_cosine` (`EarlyStoppingCallback`) after this one. Trackers that
+    `args.report_to` names come before it; for them to log the cosine, set `report_to="none"` and list their
+    callbacks (`TensorBoardCallback()`) after this one as well. In `hyperparameter_search` the trials get the
+    cosine and nothing else: nothing is evaluated at their ends, written or pushed.
 
     The callback is the only author of README.md, also of the checkpoints', and takes over the Trainer's
     own pushes: what `args.push_to_hub` and `args.hub_strategy` ask for is pushed without
@@ -72,7 +75,7 @@ class HubDistillCallback(TrainerCallback):
         held_out: texts that the student is not trained on, a few hundred at least. The first of them
             (`evaluation.held_out_texts`) are measured on, the last 1,000 compared during training: give 3,000
             to keep them apart where the best checkpoint is chosen by `eval_teacher_cosine`.
-        layers: the teacher's layers that the student keeps, counted from 0, for the card.
+        layers: the teacher's layers that the student keeps, counted from 0, for the card: as many as it has.
         evaluation: what to measure at the end.
         card: what you say on the card.
         private: create the repository as private, or (False) public.
@@ -102,7 +105,7 @@ class HubDistillCallback(TrainerCallback):
 
     def __init__(
         self,
-        teacher: str | recipe.Teacher,
+        teacher: str | os.PathLike[str] | recipe.Teacher,
         repo_id: str,
         *,
         held_out: Sequence[str],
@@ -119,9 +122,9 @@ class HubDistillCallback(TrainerCallback):
         push: bool = True,
         force: bool = False,
     ) -> None:
-        self.teacher_settings = recipe.Teacher(model=teacher) if isinstance(teacher, str) else teacher
+        self.teacher_settings = teacher_settings(teacher)
         self.repo_id = repo_id
-        self.held_out = list(held_out)
+        self.held_out = held_out_texts(held_out)
         self.layers = tuple(layers) if layers is not None else None
         self.evaluation = evaluation or recipe.Evaluation()
         self.owner = card or recipe.Card()
@@ -133,34 +136,43 @@ class HubDistillCallback(TrainerCallback):
         self.push = push
         self.force = force
         self.agreement: TeacherAgreement | None = None
+        self.cosine: float | None = None
+        self.noted: Any = None
+        self.searching = False
+        self.asked_for_pushes = False
         self.checkpoints_go_to_hub = False
         self.left_out: tuple[str, ...] = ()
         self.published = False
         self.outcome: PushOutcome | None = None
         """What the final push did."""
 
+    def on_init_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Remember where data and losses are noted: with `model_init`, other models are trained."""
+        self.noted = getattr(kwargs["model"], "model_card_data", None)
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Check everything that could fail later, and become the author of README.md."""
         model: SentenceTransformer = kwargs["model"]
-        self.started = time.perf_counter()
+        refuse_other_kinds(model)
+        self.published = False
+        self.searching = state.is_hyper_param_search
         self.folder = Path(str(args.output_dir))
-        self.token = self.token or args.hub_token
-        if self.push and state.is_world_process_zero:
-            check_gates(self.gates, self.evaluation)
-            place = preflight(
-                self.repo_id, token=self.token, tag=self.tag, collection=self.collection, **self.destination
-            )
-            if not self.force and not self.destination["create_pr"]:
-                refuse_foreign_card(place, token=self.token)
-            # What is there already stays until the final push.
-            self.left_out = ("README.md", *FACTS) if place.exists else ()
-        check_sets(self.evaluation, Path(), seed=args.seed)
-        check_held_out(self.evaluation, HeldOut(self.held_out), seed=args.seed)
+        self.spent = SpentSeconds(self._checkpoint(state))
+        self.spent.on_train_begin(args, state, control)
+        self.asked_for_pushes = self.asked_for_pushes or args.push_to_hub
+        args.push_to_hub = False
+        if not self.searching:
+            self._check_destination(args, state)
+            if model.model_card_data.train_datasets:
+                self.noted = model.model_card_data
+            refuse_uncollected(self.noted)
         self.teacher = load_teacher(self.teacher_settings, base=Path(), device=str(model.device))
-        self.owner = settle_owner(self.owner, self.teacher)
-        check_owner(self.owner, {self.teacher.name: self.teacher.license})
+        if not self.searching:
+            self._check_student(model)
         monitored = self.held_out[-MONITORED_TEXTS:]
         vectors = np.asarray(self.teacher.model.encode(monitored, prompt=self.teacher.prompt))
         if vectors.shape[1] != model.get_embedding_dimension():
@@ -169,38 +181,46 @@ class HubDistillCallback(TrainerCallback):
                 f"but {self.teacher.name} gives {vectors.shape[1]}"
             )
         self.agreement = TeacherAgreement(monitored, vectors, self.teacher.prompt)
-        self.checkpoints_go_to_hub = self.push and args.push_to_hub and args.hub_strategy != "end"
-        if self.checkpoints_go_to_hub and (self.gates or self.destination["create_pr"]):
-            self.checkpoints_go_to_hub = False
-            why = "has to meet gates" if self.gates else "opens a pull request"
-            logger.warning("Checkpoints are not pushed, because the final push %s", why)
-        args.push_to_hub = False
-        model._create_model_card = self._write_card  # type: ignore[method-assign]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        atomic.write_text(self.folder / ".gitignore", "\n".join(NEVER_UPLOADED) + "\n")
+        if not self.searching:
+            model._create_model_card = self._write_card  # type: ignore[method-assign]
+            if state.is_world_process_zero:
+                prepare_folder(self.folder)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Add `eval_teacher_cosine` to what an evaluation logs."""
+        logs: dict[str, Any] = kwargs["logs"]
+        evaluated = any(name.startswith("eval_") and name.endswith("_runtime") for name in logs)
+        if self.agreement is None or not evaluated:  # also `trainer.evaluate()` before the training
+            return
+        self.cosine = self.agreement(kwargs["model"])["teacher_cosine"]
+        if math.isnan(self.cosine) and not self.searching:
+            raise TrainingError(
+                f"step {state.global_step}: the student's vectors are NaN, so training diverged; lower "
+                "learning_rate, set max_grad_norm, or train in float32 or bf16"
+            )
+        logs["eval_teacher_cosine"] = state.log_history[-1]["eval_teacher_cosine"] = self.cosine
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Add `eval_teacher_cosine` to the metrics and to the log."""
-        if self.agreement is None:  # `trainer.evaluate()` before the training
-            return
-        value = self.agreement(kwargs["model"])["teacher_cosine"]
-        kwargs["metrics"]["eval_teacher_cosine"] = value
-        state.log_history.append(
-            {"epoch": state.epoch or 0.0, "step": state.global_step, "eval_teacher_cosine": value}
-        )
-        logger.info("Step %d: cosine to %s %.4f", state.global_step, self.teacher.name, value)
+        """Add `eval_teacher_cosine` to the metrics, from which the Trainer chooses the best checkpoint."""
+        if self.cosine is not None:
+            kwargs["metrics"]["eval_teacher_cosine"] = self.cosine
+            self.cosine = None
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Push the checkpoint where the Trainer was asked to push its checkpoints."""
-        if not self.checkpoints_go_to_hub or not state.is_world_process_zero:
+        self.spent.folder = self._checkpoint(state)
+        self.spent.on_save(args, state, control)
+        if self.searching or not self.checkpoints_go_to_hub or not state.is_world_process_zero:
             return
         try:
             push(
-                self.folder / f"checkpoint-{state.global_step}",
+                self._checkpoint(state),
                 self.repo_id,
                 token=self.token,
                 commit_message=f"Training in progress, step {state.global_step}",
@@ -215,7 +235,7 @@ class HubDistillCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Evaluate, write report, figures and card, and push."""
-        if not state.is_world_process_zero:
+        if self.searching or not state.is_world_process_zero:
             return
         model: SentenceTransformer = kwargs["model"]
         save_student(model, self.folder)
@@ -226,7 +246,9 @@ class HubDistillCallback(TrainerCallback):
             model=saved,
             owner=self.owner,
             base_model=self.teacher.base_model_id,
-            training=self._training_facts(args, state, model),
+            training=training_facts(
+                args, state, self.noted, seconds=time.perf_counter() - self.spent.started
+            ),
             kept_layers=self.layers,
         )
         write_reports(
@@ -256,53 +278,51 @@ class HubDistillCallback(TrainerCallback):
                     force=self.force,
                     **self.destination,
                 )
+            except LeakError:
+                raise  # the files themselves are what is wrong
             except HubDistillError as error:
                 error.add_note("The model and its card are complete; `hubdistill push` publishes them.")
                 raise
 
-    def _training_facts(
-        self, args: TrainingArguments, state: TrainerState, model: SentenceTransformer
-    ) -> report.Training:
-        """What sentence-transformers collected about data and loss, and what the Trainer logged."""
-        changed, everything = hyperparameters(args)
-        collected: list[dict[str, Any]] = model.model_card_data.train_datasets
-        loss = collected[0]["loss"]
-        try:
-            parameters = json.loads(
-                loss.get("config_code", "{}").strip().removeprefix("```json").removesuffix("```")
+    def _check_destination(self, args: TrainingArguments, state: TrainerState) -> None:
+        """Check token, repository, gates and evaluation sets, and whether checkpoints go to the Hub."""
+        self.token = self.token or args.hub_token
+        if self.push and state.is_world_process_zero:
+            check_gates(self.gates, self.evaluation)
+            place = preflight(
+                self.repo_id, token=self.token, tag=self.tag, collection=self.collection, **self.destination
             )
-        except ValueError:  # parameters that JSON cannot hold
-            parameters = {}
-        if all("size" in data for data in collected):
-            texts = sum(data["size"] for data in collected)
-        else:  # a streamed data set does not say how many it has: those that were seen
-            steps = state.global_step * args.gradient_accumulation_steps
-            texts = steps * args.train_batch_size * args.world_size
-        citations = dict(model.model_card_data.citations)
-        citations.pop("Sentence Transformers", None)
-        return report.Training(
-            method="layers",
-            loss=loss["fullname"].rsplit(".", 1)[-1],
-            loss_parameters={
-                name: value if isinstance(value, str | int | float | None) else str(value)
-                for name, value in parameters.items()
-            },
-            texts=texts,
-            hyperparameters=changed,
-            all_hyperparameters=everything,
-            log=training_log(state.log_history),
-            best_step=state.best_global_step,
-            seconds=time.perf_counter() - self.started,
-            citations=tuple(text.strip() for text in citations.values()),
-            emissions=_emissions(model),
-        )
+            if not self.force and not self.destination["create_pr"]:
+                refuse_foreign_card(place, token=self.token)
+            # What is there already stays until the final push.
+            self.left_out = ("README.md", *FACTS) if place.exists else ()
+        self.checkpoints_go_to_hub = self.push and self.asked_for_pushes and args.hub_strategy != "end"
+        if self.checkpoints_go_to_hub and (self.gates or self.destination["create_pr"]):
+            self.checkpoints_go_to_hub = False
+            why = "has to meet gates" if self.gates else "opens a pull request"
+            logger.warning("Checkpoints are not pushed, because the final push %s", why)
+        check_sets(self.evaluation, Path(), seed=args.seed)
+        check_held_out(self.evaluation, HeldOut(self.held_out), seed=args.seed)
+
+    def _check_student(self, model: SentenceTransformer) -> None:
+        """Check what is said of the student, and that it can be loaded again."""
+        self.owner = settle_owner(self.owner, self.teacher)
+        check_owner(self.owner, {self.teacher.name: self.teacher.license})
+        if self.layers is not None:
+            refuse_other_layers(self.layers, model, self.teacher.model)
+        refuse_lost_base(model, self.held_out[-COMPARED_TEXTS:], prompt=self.teacher.prompt)
+
+    def _checkpoint(self, state: TrainerState) -> Path:
+        return self.folder / f"checkpoint-{state.global_step}"
 
     def _write_card(self, path: str, *args: Any, **kwargs: Any) -> None:
         """Stand in for the model's own card writer: the card as it is now, wherever the model is saved."""
         folder = Path(path)
-        if self.published and folder.resolve() != self.folder.resolve():
+        own = folder.resolve() == self.folder.resolve()
+        if self.published and not own:
             shutil.copy(self.folder / "README.md", folder)
-        elif not self.published:
+        elif not self.published and not (own and (folder / "README.md").exists()):
+            # An earlier card of ours stays until the final one takes over its kept sections.
             metadata = {
                 "library_name": "sentence-transformers",
                 "license": self.owner.license,
@@ -315,12 +335,3 @@ class HubDistillCallback(TrainerCallback):
                 f"---\n{yaml.safe_dump(metadata)}---\n<!-- Written by hubdistill. -->\n\n# {name}\n\n"
                 f"A student of {self.teacher.name}, in training. Its card is written when training ends.\n",
             )
-
-
-def _emissions(model: SentenceTransformer) -> report.Emissions | None:
-    """What codecarbon found, where the Trainer has its callback."""
-    counted: Any = model.model_card_data.code_carbon_callback
-    if counted is None or counted.tracker is None or counted.tracker._start_time is None:
-        return None
-    found = model.model_card_data.get_codecarbon_data()["co2_eq_emissions"]
-    return report.Emissions(grams=found["emissions"], kilowatt_hours=found["energy_consumed"])

@@ -1,4 +1,4 @@
-"""A trained student on disk: in place of an older one, and with the vectors that it has in memory."""
+"""The folder of a trained student: other files stay, and it gives the trained vectors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,25 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
+from hubdistill.atomic import write_text
+from hubdistill.card.foreign import is_ours, read_card, set_aside
+from hubdistill.card.keep import kept_sections
 from hubdistill.errors import PublishError, TrainingError
 from hubdistill.hub.files import read_module_folders
 from hubdistill.models import Located, load_model
 
 COMPARED_TEXTS = 8
+
+NEVER_UPLOADED = (
+    "training_args.bin",
+    "checkpoint-*",
+    "optimizer.*",
+    "scheduler.pt",
+    "rng_state*",
+    "eval/",
+    "runs/",
+)
+"""For .gitignore, which the Hub obeys, should the script call `trainer.push_to_hub()` itself."""
 
 _SAVED = (
     "modules.json",
@@ -51,6 +65,25 @@ _SAVED = (
 )
 """By these names libraries save a model, and find it again."""
 _NUMBERED_MODULE = re.compile(r"\d+_[A-Z]\w*")
+
+
+def prepare_folder(folder: Path) -> None:
+    """Set a card that hubdistill did not write aside, and add to .gitignore what is never uploaded.
+
+    Raises:
+        CardError: the card is not UTF-8, or its kept sections are broken.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    readme, ignored = folder / "README.md", folder / ".gitignore"
+    card = read_card(readme) or ""
+    if card and not is_ours(card):
+        set_aside([readme])
+        readme.unlink()
+    else:
+        kept_sections(card)  # they go into the new card when training ends
+    lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.exists() else []
+    if missing := [line for line in NEVER_UPLOADED if line not in lines]:
+        write_text(ignored, "\n".join([*lines, *missing]) + "\n")
 
 
 def save_student(model: SentenceTransformer, folder: Path) -> None:

@@ -14,10 +14,10 @@ import pytest
 from huggingface_hub import HfApi, constants
 from sentence_transformers import SentenceTransformer
 
-from hubdistill.callback import _emissions
 from hubdistill.localhub import Account, LocalHub
 from hubdistill.model_files import sha256_of
 from hubdistill.report import Emissions
+from hubdistill.trainer_facts import emissions
 
 SCRIPT = """
 import sys
@@ -182,10 +182,10 @@ def test_what_would_fail_at_the_end_fails_before_the_first_step(
 
 
 def test_emissions_are_those_that_the_trainers_callback_counted(tiny_teacher: SentenceTransformer) -> None:
-    assert _emissions(tiny_teacher) is None
+    assert emissions(tiny_teacher.model_card_data) is None
     found = SimpleNamespace(
         emissions=0.0125, energy_consumed=0.031, on_cloud="N", cpu_model="x", ram_total_size=1, gpu_model=None
     )
     tracker = SimpleNamespace(_start_time=1.0, _prepare_emissions_data=lambda: found)
     tiny_teacher.model_card_data.code_carbon_callback = SimpleNamespace(tracker=tracker)
-    assert _emissions(tiny_teacher) == Emissions(grams=12.5, kilowatt_hours=0.031)
+    assert emissions(tiny_teacher.model_card_data) == Emissions(grams=12.5, kilowatt_hours=0.031)
