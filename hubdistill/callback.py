@@ -214,9 +214,11 @@ class HubDistillCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Push the checkpoint where the Trainer was asked to push its checkpoints."""
+        if self.searching:
+            return
         self.spent.folder = self._checkpoint(state)
         self.spent.on_save(args, state, control)
-        if self.searching or not self.checkpoints_go_to_hub or not state.is_world_process_zero:
+        if not self.checkpoints_go_to_hub or not state.is_world_process_zero:
             return
         try:
             push(

@@ -103,9 +103,10 @@ def refuse_lost_base(model: SentenceTransformer, texts: Sequence[str], *, prompt
         "push"
     )
     if not base or Path(base).exists():
+        where = "is a local folder" if base else "has no name"
         raise TrainingError(
-            f"the student has an adapter, of which only the adapter is saved, and its base is "
-            f"{'a local folder' if base else 'unknown'}, which nobody else can load; {remedy}"
+            f"the student has an adapter, of which only the adapter is saved, and its base {where}, so that "
+            f"nobody else can load it; {remedy}"
         )
     with TemporaryDirectory() as place:
         try:

@@ -198,6 +198,7 @@ def test_trials_of_a_search_get_the_cosine_and_nothing_else(scripts: Scripts) ->
     ours.on_log(arguments, state, control, model=student, logs={"eval_runtime": 1.0})
     metrics: dict[str, float] = {}
     ours.on_evaluate(arguments, state, control, model=student, metrics=metrics)
+    ours.on_save(arguments, state, control, model=student)
     ours.on_train_end(arguments, state, control, model=student)
     assert set(metrics) == {"eval_teacher_cosine"}
     assert not scripts.subjects
@@ -316,7 +317,10 @@ def test_models_of_another_kind_are_refused(scripts: Scripts) -> None:
 
 @pytest.mark.parametrize(
     ("base", "message"),
-    [("tiny", "its base is a local folder"), ("demo/base", "on demo/base it cannot be loaded as it is here")],
+    [
+        ("tiny", "its base is a local folder, so"),
+        ("demo/base", "on demo/base it cannot be loaded as it is here"),
+    ],
 )
 def test_an_adapter_on_a_base_that_is_not_on_the_hub_is_refused(
     scripts: Scripts, monkeypatch: pytest.MonkeyPatch, base: str, message: str
