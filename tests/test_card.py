@@ -381,3 +381,4 @@ def test_a_loss_that_sees_no_teacher_vectors_is_named_instead_of_them() -> None:
     assert "is trained with CoSENTLoss on 50 rows of the training script's data." in card
     assert "- Training rows: 50\n" in card
     assert "No labels are used" not in card
+    assert "teacher's vectors:" not in card

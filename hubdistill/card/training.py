@@ -303,7 +303,8 @@ def _time(training: Training) -> Markdown:
         if training.teacher_seconds is not None
         else "the teacher's vectors were there already"
     )
-    text = f"Making the student took {duration(training.seconds)}; {teacher}."
+    text = f"Making the student took {duration(training.seconds)}"
+    text += f"; {teacher}." if training.teacher_vectors else "."
     if found := training.emissions:
         text += f" For the training, codecarbon estimates {rate(found.kilowatt_hours)} kWh and"
         text += f" {rate(found.grams)} g of CO2 equivalent."
