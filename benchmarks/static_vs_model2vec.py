@@ -117,7 +117,8 @@ def distil_peers(peer: Peer, setting: Setting, options: argparse.Namespace) -> l
         for name, dimensions in (("model2vec", 256), ("model2vec, full width", "auto"))
     ]
     if not options.without_tokenlearn:
-        folder = setting.work / f"tokenlearn-{options.texts}-{options.seed}"
+        teacher_and_texts = f"{setting.teacher.cache_key().digest[:16]}-{setting.corpus.facts.sha256[:16]}"
+        folder = setting.work / f"tokenlearn-{teacher_and_texts}-{options.texts}"
         folder.mkdir(exist_ok=True)
         texts = peer.give("train_texts", setting.corpus.train.texts(0, options.texts))
         made = peer.call("tokenlearn", name="tokenlearn", teacher=teacher, texts=texts, folder=str(folder))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import datasets
 import numpy as np
@@ -197,6 +199,26 @@ def test_a_peer_s_model_is_scored_like_any_other_and_gets_no_prompt(
     vectors = Vectors("peer", load("peer").PeerModel(peer, "theirs"))
     np.testing.assert_array_equal(vectors.of(["ab", "abc"], "query"), [[2, 1], [3, 1]])
     assert sorted(peer.given) == ["ab", "abc"]
+
+
+def test_tokenlearn_uses_no_vectors_of_another_teacher_or_of_other_texts(
+    load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    def folder(teacher: str, texts: str) -> str:
+        peer = Mock()
+        peer.call.return_value = {"seconds": 1.0}
+        setting = SimpleNamespace(
+            teacher=SimpleNamespace(folder=teacher, cache_key=lambda: SimpleNamespace(digest=teacher * 32)),
+            corpus=Mock(facts=SimpleNamespace(sha256=texts * 64)),
+            work=tmp_path,
+        )
+        options = argparse.Namespace(texts=400, seed=12, without_tokenlearn=False)
+        load("static_vs_model2vec").distil_peers(peer, setting, options)
+        return str(peer.call.call_args.kwargs["folder"])
+
+    folders = [folder(teacher, texts) for teacher, texts in (("a", "1"), ("b", "1"), ("a", "2"), ("a", "1"))]
+    assert len(set(folders)) == 3
+    assert folders[0] == folders[-1]
 
 
 def test_the_teacher_pass_gives_the_vectors_of_encode(
