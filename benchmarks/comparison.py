@@ -179,11 +179,24 @@ class Judge:
     Args:
         setting: teacher and texts.
         queries: held-out texts that look for their ten nearest among three times as many others.
+
+    Raises:
+        SystemExit: there are fewer held-out texts than queries and documents.
     """
 
     def __init__(self, setting: Setting, *, queries: int) -> None:
+        if len(setting.scored) < 4 * queries:
+            # A quarter of the held-out texts is for choosing.
+            needed = math.ceil(1.05 * (4 * queries + min(CHOOSING_TEXTS, 4 * queries // 3)) / HELD_OUT)
+            raise SystemExit(
+                f"{len(setting.scored):,} held-out texts are too few for {queries:,} queries and "
+                f"{3 * queries:,} documents; this benchmark needs about {needed:,} different texts in "
+                f"{setting.data / 'train'}, and there are "
+                f"{len(setting.corpus.train) + len(setting.corpus.held_out):,}"
+            )
         self.setting = setting
         self.near = held_out_retrieval("held-out", setting.scored.texts(0, 4 * queries), queries)
+        self.sizes = {"queries": queries, "documents": 3 * queries}
 
     @cached_property
     def similarity(self) -> dict[str, SimilarityPairs]:
@@ -277,14 +290,15 @@ def conclude(
     device: str = "cpu",
     **facts: Any,
 ) -> None:
-    """End with one line of JSON. `ratio` says how many times better ours is."""
+    """End with one line of JSON. `ratio` says how many times better ours is, and is null of nothing."""
     here = environment(seed, device)
+    more, less = (ours, peer) if better == "higher" else (peer, ours)
     line = {
         "benchmark": benchmark,
         "measure": measure,
         "ours": round(ours, 4),
         "peer": round(peer, 4),
-        "ratio": round(ours / peer if better == "higher" else peer / ours, 3),
+        "ratio": round(more / less, 3) if less else None,
         "texts": texts,
         "seed": seed,
         "threads": torch.get_num_threads(),

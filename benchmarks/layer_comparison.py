@@ -79,6 +79,7 @@ def compare(
         seconds_ratio=round(of[peer]["seconds"] / same["seconds"], 3),
         results=rows,
         runs=runs,
+        **judge.sizes,
     )
 
 

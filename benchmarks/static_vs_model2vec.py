@@ -78,6 +78,7 @@ def main() -> None:
         device=str(setting.teacher.model.device),
         versions=versions,
         results=rows,
+        **judge.sizes,
     )
 
 

@@ -36,6 +36,7 @@ AGREED = {
     "versions",
     "results",
 }
+LAYERS = {"layers", "precision", "seeds", "seconds_ratio", "runs", "queries", "documents"}
 ON_TEXTS = [
     "static_vs_model2vec",
     "layers_vs_sentence_transformers",
@@ -242,15 +243,16 @@ def test_layers_are_compared_at_equal_texts_and_at_equal_seconds(
     tiny_teacher_folder: Path,
     tmp_path: Path,
 ) -> None:
-    comparison = load("comparison")
-    monkeypatch.setattr(comparison, "HELD_OUT", 0.3)
+    monkeypatch.setattr(load("comparison"), "HELD_OUT", 0.3)
+    monkeypatch.setattr(load("layer_comparison"), "QUERIES", 20)
     printed = run(
         "layers_vs_sentence_transformers",
         *("--texts", 100, "--layers", 2, "--seeds", 1),
         *("--data", data, "--teacher", tiny_teacher_folder, "--work", tmp_path),
     )
     line = json.loads(printed.splitlines()[-1])
-    assert set(line) == AGREED | {"layers", "precision", "seeds", "seconds_ratio", "runs"}
+    assert set(line) == AGREED | LAYERS
+    assert (line["queries"], line["documents"]) == (20, 60)
     teacher, equal_texts, peer, same, equal_seconds = line["results"]
     assert teacher["overlap"] == 1
     assert equal_texts["texts"] == peer["texts"] == same["texts"] == 100
@@ -259,6 +261,26 @@ def test_layers_are_compared_at_equal_texts_and_at_equal_seconds(
     assert [run["seed"] for run in line["runs"]] == [1] * 4
     assert same["student"] == "hubdistill, the peer's layers"
     assert line["seconds_ratio"] == round(peer["seconds"] / same["seconds"], 3)
+
+
+def test_too_few_held_out_texts_are_told_before_anything_is_trained(
+    run: Callable[..., str], data: Path, tiny_teacher_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        SystemExit,
+        match=r"held-out texts are too few for 500 queries and 1,500 documents; .* about 69,983 .* are 500$",
+    ):
+        run(
+            "layers_vs_sentence_transformers",
+            *("--data", data, "--teacher", tiny_teacher_folder, "--work", tmp_path),
+        )
+
+
+def test_a_ratio_to_nothing_is_null(
+    load: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str]
+) -> None:
+    load("comparison").conclude("some", "measure", 0.1, 0.0, better="higher", seed=1, texts=1, results=[])
+    assert json.loads(capsys.readouterr().out)["ratio"] is None
 
 
 def layers_line() -> dict[str, Any]:
