@@ -128,13 +128,9 @@ def layers_part(line: Line) -> list[str]:
         if many
         else []
     )
-    ratio = line["seconds_ratio"]
-    peer = next(row["student"] for row in line["results"][1:] if not row["student"].startswith("hubdistill"))
     return [
-        f"**{line['layers']} layers kept**, against {peer}: once with its texts and once with its seconds; "
-        f"training takes it {ratio:.1f} times as long (ours {line['precision']}, its float32). "
-        + "; ".join([figures, *spreads])
-        + ("" if spreads else "."),
+        f"**{line['layers']} layers kept**, against {_peer(line)}: once with its texts and once with its seconds. "
+        f"{_ratios(line)}. " + "; ".join([figures, *spreads]) + ("" if spreads else "."),
         table(line["results"], columns),
         where(line),
     ]
@@ -190,6 +186,23 @@ def where(line: Line) -> str:
     )
     threads = "1 thread" if line["threads"] == 1 else f"{line['threads']} threads"
     return f"<sub>{line['machine']}, {threads}; seed {line['seed']}; {versions}.</sub>"
+
+
+def _peer(line: Line) -> str:
+    """The first of the peer's students."""
+    names: list[str] = [row["student"] for row in line["results"][1:]]
+    return next(name for name in names if not name.startswith("hubdistill"))
+
+
+def _ratios(line: Line) -> str:
+    """How many times as long the peer trains as ours on the same texts."""
+    seconds = {row["student"]: row["seconds"] for row in line["results"][1:]}
+    ours = {
+        "as ours with the search for layers": seconds["hubdistill, equal texts"],
+        "as ours with the same layers and no search": seconds.get("hubdistill, the peer's layers"),
+    }
+    times = [f"{seconds[_peer(line)] / took:.1f} times as long {name}" for name, took in ours.items() if took]
+    return f"On the same texts it trains {' and '.join(times)} (ours {line['precision']}, its float32)"
 
 
 def _spread(row: Line) -> str:

@@ -290,7 +290,7 @@ def layers_line() -> dict[str, Any]:
         "benchmark": "layers_vs_sentence_transformers",
         "layers": 3,
         "seeds": [1, 2],
-        "seconds_ratio": 5.04,
+        "seconds_ratio": 7.0,
         "precision": "bfloat16",
         "seed": 1,
         "texts": 1000,
@@ -300,7 +300,8 @@ def layers_line() -> dict[str, Any]:
         "results": [
             {"student": "teacher", "stsb_test": 0.82},
             {"student": "hubdistill, equal texts", **row, **spread},
-            {"student": "an example", **row, **spread},
+            {"student": "an example", **row, **spread, "seconds": 252.0},
+            {"student": "hubdistill, the peer's layers", **row, **spread, "seconds": 36.0},
         ],
     }
 
@@ -310,11 +311,23 @@ def test_the_section_says_figures_seeds_machine_and_versions(how_good: ModuleTyp
     assert "| hubdistill, equal texts | 1,000 | 0.8000 | 0.5000 | 0.4000 | 0.7000 | 60 |" in section
     assert "| teacher |  | 0.8200 |" in section
     assert "against an example: once with its texts and once with its seconds" in section
-    assert "training takes it 5.0 times as long (ours bfloat16, its float32)" in section
+    assert (
+        "it trains 4.2 times as long as ours with the search for layers and 7.0 times as long as ours with "
+        "the same layers and no search (ours bfloat16, its float32)" in section
+    )
     assert "seeds 1, 2" in section
     assert "0.690 to 0.710" in section
     assert "a processor, 2 cores, device cpu, 1 thread; seed 1; python 3.11.7, torch 2.13.0." in section
     assert "CPU" in section
+
+
+def test_without_the_peer_s_layers_its_seconds_are_compared_with_those_of_the_search_alone(
+    how_good: ModuleType,
+) -> None:
+    line = layers_line()
+    section = how_good.how_good([line | {"results": line["results"][:-1]}])
+    assert "it trains 4.2 times as long as ours with the search for layers (ours bfloat16" in section
+    assert "no search" not in section
 
 
 def test_runs_of_one_benchmark_follow_each_other_by_their_texts(how_good: ModuleType) -> None:
