@@ -129,8 +129,8 @@ def layers_part(line: Line) -> list[str]:
         else []
     )
     return [
-        f"**{line['layers']} layers kept**, against {_peer(line)}: once with its texts and once with its seconds. "
-        f"{_ratios(line)}. " + "; ".join([figures, *spreads]) + ("" if spreads else "."),
+        f"**{line['layers']} layers kept**, against {_peer(line)}: once with its texts and once with its "
+        f"seconds. {_ratios(line)}. " + "; ".join([figures, *spreads]) + ("" if spreads else "."),
         table(line["results"], columns),
         where(line),
     ]
@@ -195,14 +195,22 @@ def _peer(line: Line) -> str:
 
 
 def _ratios(line: Line) -> str:
-    """How many times as long the peer trains as ours on the same texts."""
+    """How many times as long the peer trains as ours on the same texts, also in our precision if it did."""
     seconds = {row["student"]: row["seconds"] for row in line["results"][1:]}
     ours = {
         "as ours with the search for layers": seconds["hubdistill, equal texts"],
         "as ours with the same layers and no search": seconds.get("hubdistill, the peer's layers"),
     }
-    times = [f"{seconds[_peer(line)] / took:.1f} times as long {name}" for name, took in ours.items() if took]
-    return f"On the same texts it trains {' and '.join(times)} (ours {line['precision']}, its float32)"
+
+    def times(peer: str) -> str:
+        return " and ".join(
+            f"{seconds[peer] / took:.1f} times as long {name}" for name, took in ours.items() if took
+        )
+
+    theirs, precision = _peer(line), line["precision"]
+    same = f"{theirs}, {precision}"
+    also = f"; in {precision} too, {times(same)}" if same in seconds else ""
+    return f"On the same texts it trains {times(theirs)} (ours {precision}, its float32){also}"
 
 
 def _spread(row: Line) -> str:

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from comparison import QUALITY, Judge, Setting, add_texts, conclude, prepare, show
+from comparison import QUALITY, Judge, Setting, add_texts, conclude, show
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import recipe
@@ -20,7 +20,7 @@ FIGURES = (*QUALITY, "texts", "seconds")
 
 
 class Trained(NamedTuple):
-    """What the peer's recipe gives for some texts and a seed."""
+    """What a recipe gives for some texts and a seed."""
 
     model: SentenceTransformer
     seconds: float
@@ -43,19 +43,26 @@ def add_layers(parser: argparse.ArgumentParser) -> None:
 def compare(
     options: argparse.Namespace,
     benchmark: str,
-    peer: str,
-    train: PeerRecipe,
+    setting: Setting,
+    peers: Mapping[str, PeerRecipe],
     *,
-    setting: Setting | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> None:
-    """Train both sides for every seed, score them, and print what came out."""
-    setting = setting or prepare(options)
+    """Train both sides for every seed, score them, and print what came out.
+
+    Args:
+        options: of the command line.
+        benchmark: its name.
+        setting: teacher and texts.
+        peers: the peer's recipe under its name, and variants of it; ours gets the seconds of the first.
+        versions: of the peer's packages.
+    """
+    peer = next(iter(peers))
     judge = Judge(setting, queries=QUERIES)
     runs: list[dict[str, Any]] = []
     seeds = options.seeds or [options.seed]
     for seed in seeds:
-        runs += one_seed(setting, judge, options, peer, train, seed)
+        runs += one_seed(setting, judge, options, peers, seed)
     teacher = {"student": "teacher", **judge.score_teacher()}
     names = list(dict.fromkeys(run["student"] for run in runs))
     rows = [teacher, *(summary([run for run in runs if run["student"] == name]) for name in names)]
@@ -84,33 +91,42 @@ def compare(
 
 
 def one_seed(
-    setting: Setting, judge: Judge, options: argparse.Namespace, peer: str, train: PeerRecipe, seed: int
+    setting: Setting,
+    judge: Judge,
+    options: argparse.Namespace,
+    peers: Mapping[str, PeerRecipe],
+    seed: int,
 ) -> list[dict[str, Any]]:
-    """Ours and the peer's on the same texts, then ours on as many as the peer's seconds allow.
+    """Ours and the peers' on the same texts, then ours on as many as the first peer's seconds allow.
 
     Where the peer's layers are known, ours is trained with these as well: the same student, without a search.
     """
     ours = run_ours(setting, judge, EQUAL_TEXTS, options.texts, options.layers, seed)
-    made = train(setting, options.texts, options.layers, seed)
-    theirs = {
-        "student": peer,
-        "seed": seed,
-        "texts": options.texts,
-        "seconds": round(made.seconds, 1),
-        "teacher_seconds": round(made.teacher_seconds, 1),
-    } | judge.score(made.model, prompt=setting.teacher.prompt)
-    runs = [ours, theirs]
+    theirs = {name: train(setting, options.texts, options.layers, seed) for name, train in peers.items()}
+    runs = [ours, *(scored(setting, judge, options.texts, name, made, seed) for name, made in theirs.items())]
+    first = next(iter(theirs.values()))
     search, seconds = 0.0, ours["seconds"]
-    if made.layers:
-        same = run_ours(setting, judge, SAME_STUDENT, options.texts, made.layers, seed)
+    if first.layers:
+        same = run_ours(setting, judge, SAME_STUDENT, options.texts, first.layers, seed)
         search, seconds = max(0.0, ours["seconds"] - same["seconds"]), same["seconds"]
         runs.append(same)
     # The search alone may take longer than the peer; a batch is the least there is to train on.
-    allowed = max(recipe.Training().batch_size, round(options.texts * (made.seconds - search) / seconds))
+    allowed = max(recipe.Training().batch_size, round(options.texts * (first.seconds - search) / seconds))
     texts = min(allowed, len(setting.corpus.train))
     if texts < allowed:
         print(f"the corpus has {texts:,} texts, the peer's seconds would allow {allowed:,}")
     return [*runs, run_ours(setting, judge, EQUAL_SECONDS, texts, options.layers, seed)]
+
+
+def scored(setting: Setting, judge: Judge, texts: int, name: str, made: Trained, seed: int) -> dict[str, Any]:
+    """What a peer's recipe gave, with its figures."""
+    return {
+        "student": name,
+        "seed": seed,
+        "texts": texts,
+        "seconds": round(made.seconds, 1),
+        "teacher_seconds": round(made.teacher_seconds, 1),
+    } | judge.score(made.model, prompt=setting.teacher.prompt)
 
 
 def run_ours(
@@ -119,13 +135,8 @@ def run_ours(
     """With the recipe's defaults."""
     student = recipe.LayerStudent(name="hubdistill", layers=layers, texts=texts)
     model, seconds = setting.distil(student, seed=seed)
-    return {
-        "student": name,
-        "seed": seed,
-        "texts": texts,
-        "seconds": round(seconds, 1),
-        "teacher_seconds": round(setting.teacher_seconds(texts), 1),
-    } | judge.score(model, prompt=setting.teacher.prompt)
+    made = Trained(model, seconds, setting.teacher_seconds(texts))
+    return scored(setting, judge, texts, name, made, seed)
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

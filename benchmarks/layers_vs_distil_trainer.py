@@ -47,9 +47,8 @@ def main() -> None:
         compare(
             options,
             "layers_vs_distil_trainer",
-            "distil-trainer",
-            train,
-            setting=setting,
+            setting,
+            {"distil-trainer": train},
             versions=peer.call("versions"),
         )
 

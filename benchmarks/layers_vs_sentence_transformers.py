@@ -2,10 +2,10 @@
 
 The example (examples/.../distillation/model_distillation_layer_reduction.py) keeps every n-th layer and
 trains on a `label` column of the teacher's vectors: MSELoss, learning rate 1e-4, batches of 64, 10 %
-warm-up, one epoch, the token table trained as well, batches not sorted by length. It asks for float16 on a
-GPU; on a CPU it is here in float32, while ours computes in bfloat16 where the CPU has it. It runs without its
-evaluator, whose seconds are so not counted against it. Ours has the recipe's defaults, its evaluations
-included.
+warm-up, one epoch, the token table trained as well, batches not sorted by length. It asks for half
+precision: float16, with a line for bfloat16. Here it runs in float32, and in bfloat16 too where the processor
+trains in it, as ours then does. It runs without its evaluator, whose seconds are so not counted against it.
+Ours has the recipe's defaults, its evaluations included.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
 import torch
-from comparison import Setting, arguments
-from layer_comparison import Trained, add_layers, compare
+from comparison import Setting, arguments, prepare
+from layer_comparison import PeerRecipe, Trained, add_layers, compare
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
@@ -30,6 +31,9 @@ from sentence_transformers.sentence_transformer.losses import MSELoss
 from transformers import PrinterCallback
 
 from hubdistill.students.layers import encoder_blocks
+from hubdistill.training import trains_in_bf16
+
+EXAMPLE = "sentence-transformers' example"
 
 
 def main() -> None:
@@ -37,10 +41,14 @@ def main() -> None:
     add_layers(parser)
     options = parser.parse_args()
     datasets.disable_progress_bars()
-    compare(options, "layers_vs_sentence_transformers", "sentence-transformers' example", train)
+    setting = prepare(options)
+    peers: dict[str, PeerRecipe] = {EXAMPLE: train}
+    if trains_in_bf16(setting.teacher.model):
+        peers[f"{EXAMPLE}, bfloat16"] = partial(train, bf16=True)
+    compare(options, "layers_vs_sentence_transformers", setting, peers)
 
 
-def train(setting: Setting, texts: int, layers: int, seed: int) -> Trained:
+def train(setting: Setting, texts: int, layers: int, seed: int, *, bf16: bool = False) -> Trained:
     """The example's steps."""
     labels, teacher_seconds = label_vectors(setting, texts)
     student, kept = every_nth_layer(setting.teacher.model, str(setting.teacher.folder), layers)
@@ -56,6 +64,7 @@ def train(setting: Setting, texts: int, layers: int, seed: int) -> Trained:
                 per_device_train_batch_size=64,
                 learning_rate=1e-4,
                 warmup_steps=0.1,
+                bf16=bf16,
                 logging_steps=1_000,
                 save_strategy="no",
                 seed=seed,

@@ -245,6 +245,10 @@ def test_layers_are_compared_at_equal_texts_and_at_equal_seconds(
 ) -> None:
     monkeypatch.setattr(load("comparison"), "HELD_OUT", 0.3)
     monkeypatch.setattr(load("layer_comparison"), "QUERIES", 20)
+    script = load("layers_vs_sentence_transformers")
+    monkeypatch.setattr(script, "trains_in_bf16", lambda _: True)
+    given = Mock(wraps=script.SentenceTransformerTrainingArguments)
+    monkeypatch.setattr(script, "SentenceTransformerTrainingArguments", given)
     printed = run(
         "layers_vs_sentence_transformers",
         *("--texts", 100, "--layers", 2, "--seeds", 1),
@@ -253,12 +257,14 @@ def test_layers_are_compared_at_equal_texts_and_at_equal_seconds(
     line = json.loads(printed.splitlines()[-1])
     assert set(line) == AGREED | LAYERS
     assert (line["queries"], line["documents"]) == (20, 60)
-    teacher, equal_texts, peer, same, equal_seconds = line["results"]
+    teacher, equal_texts, peer, bfloat16, same, equal_seconds = line["results"]
     assert teacher["overlap"] == 1
-    assert equal_texts["texts"] == peer["texts"] == same["texts"] == 100
+    assert equal_texts["texts"] == peer["texts"] == bfloat16["texts"] == same["texts"] == 100
+    assert bfloat16["student"] == "sentence-transformers' example, bfloat16"
+    assert [call.kwargs["bf16"] for call in given.call_args_list] == [False, True]
     assert line["ours"] == equal_seconds["overlap"]
     assert line["peer"] == peer["overlap"]
-    assert [run["seed"] for run in line["runs"]] == [1] * 4
+    assert [run["seed"] for run in line["runs"]] == [1] * 5
     assert same["student"] == "hubdistill, the peer's layers"
     assert line["seconds_ratio"] == round(peer["seconds"] / same["seconds"], 3)
 
@@ -328,6 +334,18 @@ def test_without_the_peer_s_layers_its_seconds_are_compared_with_those_of_the_se
     section = how_good.how_good([line | {"results": line["results"][:-1]}])
     assert "it trains 4.2 times as long as ours with the search for layers (ours bfloat16" in section
     assert "no search" not in section
+
+
+def test_a_peer_in_our_precision_has_ratios_of_its_own(how_good: ModuleType) -> None:
+    line = layers_line()
+    teacher, ours, peer, same = line["results"]
+    quicker = peer | {"student": "an example, bfloat16", "seconds": 180.0}
+    section = how_good.how_good([line | {"results": [teacher, ours, peer, quicker, same]}])
+    assert "against an example:" in section
+    assert (
+        "(ours bfloat16, its float32); in bfloat16 too, 3.0 times as long as ours with the search for layers "
+        "and 5.0 times as long as ours with the same layers and no search." in section
+    )
 
 
 def test_runs_of_one_benchmark_follow_each_other_by_their_texts(how_good: ModuleType) -> None:
