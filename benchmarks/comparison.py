@@ -140,6 +140,11 @@ class Setting:
         done, seconds = self._teacher_pass()
         return texts * seconds / max(1, done)
 
+    def teacher_estimate(self, texts: int) -> str | None:
+        """What `teacher_seconds` of so many texts rests on, where fewer than these were timed."""
+        done, _ = self._teacher_pass()
+        return f"at the rate of {done:,} texts that were timed" if done < texts else None
+
     @property
     def _record(self) -> Path:
         return self.work / f"teacher_pass-{self.teacher.cache_key().digest}.json"

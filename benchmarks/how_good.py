@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,13 +104,17 @@ def static_part(line: Line) -> list[str]:
         "student": "Static student",
         "dimensions": "Dimensions",
         **QUALITY,
+        "teacher_seconds": "Teacher seconds",
         "seconds": "Seconds",
         "texts_per_second": "Texts/s",
     }
+    estimate = line.get("teacher_estimate")
+    estimated = f" hubdistill's teacher seconds are an estimate, {estimate}." if estimate else ""
     return [
-        f"**Static students**, {line['texts']:,} texts. Seconds are those of the student's making, without "
-        "a pass of the teacher over the texts; texts/s is how fast it encodes.",
-        table(line["results"], columns),
+        f"**Static students**, {line['texts']:,} texts. Seconds are those of the student's making; the pass "
+        "of the teacher over the texts, which model2vec does without, has a column of its own. Texts/s is how "
+        f"fast the student encodes.{estimated}",
+        table([_with_teacher(row, estimated=bool(estimate)) for row in line["results"]], columns),
         where(line),
     ]
 
@@ -119,8 +124,18 @@ def layers_part(line: Line) -> list[str]:
         "student": "Student",
         "texts": "Texts",
         **QUALITY,
+        "teacher_seconds": "Teacher seconds",
         "seconds": "Training seconds",
     }
+    passes: dict[str, list[float]] = {}
+    for run in line.get("runs", ()):
+        passes.setdefault(run["student"], []).append(run["teacher_seconds"])
+    rows = [
+        {**row, "teacher_seconds": statistics.mean(passes[row["student"]])}
+        if row["student"] in passes
+        else row
+        for row in line["results"]
+    ]
     many = len(line["seeds"]) > 1
     figures = f"Means over the seeds {', '.join(map(str, line['seeds']))}" if many else "One seed"
     spreads = (
@@ -130,8 +145,9 @@ def layers_part(line: Line) -> list[str]:
     )
     return [
         f"**{line['layers']} layers kept**, against {_peer(line)}: once with its texts and once with its "
-        f"seconds. {_ratios(line)}. " + "; ".join([figures, *spreads]) + ("" if spreads else "."),
-        table(line["results"], columns),
+        "seconds of training, which leave out the teacher's pass over the texts. "
+        f"{_ratios(line)}. " + "; ".join([figures, *spreads]) + ("" if spreads else "."),
+        table(rows, columns),
         where(line),
     ]
 
@@ -188,6 +204,15 @@ def where(line: Line) -> str:
     return f"<sub>{line['machine']}, {threads}; seed {line['seed']}; {versions}.</sub>"
 
 
+def _with_teacher(row: Line, *, estimated: bool) -> Line:
+    """A static student's row with the seconds of the teacher's pass: none over no texts."""
+    if row.get("texts") == 0:
+        return {**row, "teacher_seconds": 0}
+    if estimated and row["student"].startswith("hubdistill") and "teacher_seconds" in row:
+        return {**row, "teacher_seconds": f"about {_cell('seconds', row['teacher_seconds'])}"}
+    return row
+
+
 def _peer(line: Line) -> str:
     """The first of the peer's students."""
     names: list[str] = [row["student"] for row in line["results"][1:]]
@@ -225,8 +250,8 @@ def _cell(key: str, value: Any) -> str:
         return value
     if key in ("dimensions", "texts", "texts_per_second"):
         return f"{value:,.0f}"
-    if key == "seconds":
-        return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    if key in ("seconds", "teacher_seconds"):
+        return f"{value:,.0f}" if value >= 10 or not value else f"{value:.1f}"
     if key in ("milliseconds", "gigabytes"):
         return f"{value:.2f}"
     return f"{value:.5f}" if key.startswith("cosine") else f"{value:.4f}"

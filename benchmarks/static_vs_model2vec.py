@@ -77,6 +77,7 @@ def main() -> None:
         texts=options.texts,
         device=str(setting.teacher.model.device),
         versions=versions,
+        teacher_estimate=setting.teacher_estimate(options.texts),
         results=rows,
         **judge.sizes,
     )
@@ -113,7 +114,7 @@ def distil_peers(peer: Peer, setting: Setting, options: argparse.Namespace) -> l
     """model2vec at its default width and at the teacher's, and tokenlearn; seconds by the peer's clock."""
     teacher = str(setting.teacher.folder)
     rows: list[dict[str, Any]] = [
-        {"student": name, "texts": 0}
+        {"student": name, "texts": 0, "teacher_seconds": 0.0}
         | peer.call("distill", name=name, teacher=teacher, dimensions=dimensions)
         for name, dimensions in (("model2vec", 256), ("model2vec, full width", "auto"))
     ]

@@ -309,12 +309,17 @@ def layers_line() -> dict[str, Any]:
             {"student": "an example", **row, **spread, "seconds": 252.0},
             {"student": "hubdistill, the peer's layers", **row, **spread, "seconds": 36.0},
         ],
+        "runs": [
+            {"student": "an example", "seed": 1, "teacher_seconds": 40.0},
+            {"student": "an example", "seed": 2, "teacher_seconds": 44.0},
+        ],
     }
 
 
 def test_the_section_says_figures_seeds_machine_and_versions(how_good: ModuleType) -> None:
     section = how_good.how_good([layers_line()])
-    assert "| hubdistill, equal texts | 1,000 | 0.8000 | 0.5000 | 0.4000 | 0.7000 | 60 |" in section
+    assert "| hubdistill, equal texts | 1,000 | 0.8000 | 0.5000 | 0.4000 | 0.7000 |  | 60 |" in section
+    assert "| an example | 1,000 | 0.8000 | 0.5000 | 0.4000 | 0.7000 | 42 | 252 |" in section
     assert "| teacher |  | 0.8200 |" in section
     assert "against an example: once with its texts and once with its seconds" in section
     assert (
@@ -346,6 +351,35 @@ def test_a_peer_in_our_precision_has_ratios_of_its_own(how_good: ModuleType) -> 
         "(ours bfloat16, its float32); in bfloat16 too, 3.0 times as long as ours with the search for layers "
         "and 5.0 times as long as ours with the same layers and no search." in section
     )
+
+
+def static_line() -> dict[str, Any]:
+    made = {"dimensions": 4, "stsb_test": 0.7, "cranfield": 0.4, "cisi": 0.3, "overlap": 0.2, "seconds": 15.0}
+    return layers_line() | {
+        "benchmark": "static_vs_model2vec",
+        "results": [
+            {"student": "teacher", "stsb_test": 0.82},
+            {"student": "hubdistill", **made, "texts": 1000, "teacher_seconds": 3000.4},
+            {"student": "model2vec", **made, "texts": 0},
+            {"student": "tokenlearn", **made, "texts": 1000, "teacher_seconds": 1250.0},
+        ],
+    }
+
+
+def test_static_students_have_the_seconds_of_the_teacher_s_pass(how_good: ModuleType) -> None:
+    section = how_good.how_good([static_line()])
+    assert "| Teacher seconds | Seconds |" in section
+    assert "| hubdistill | 4 | 0.7000 | 0.4000 | 0.3000 | 0.2000 | 3,000 | 15 |" in section
+    assert "| model2vec | 4 | 0.7000 | 0.4000 | 0.3000 | 0.2000 | 0 | 15 |" in section
+    assert "| tokenlearn | 4 | 0.7000 | 0.4000 | 0.3000 | 0.2000 | 1,250 | 15 |" in section
+    assert "estimate" not in section
+
+
+def test_teacher_seconds_that_were_not_timed_are_called_an_estimate(how_good: ModuleType) -> None:
+    section = how_good.how_good([static_line() | {"teacher_estimate": "at the rate of 90 texts"}])
+    assert "hubdistill's teacher seconds are an estimate, at the rate of 90 texts." in section
+    assert "| 0.2000 | about 3,000 | 15 |" in section
+    assert "| 0.2000 | 1,250 | 15 |" in section
 
 
 def test_runs_of_one_benchmark_follow_each_other_by_their_texts(how_good: ModuleType) -> None:
