@@ -110,10 +110,15 @@ def static_part(line: Line) -> list[str]:
     }
     estimate = line.get("teacher_estimate")
     estimated = f" hubdistill's teacher seconds are an estimate, {estimate}." if estimate else ""
+    few = (
+        " tokenlearn had these texts; by default its command takes a million."
+        if any(row["student"] == "tokenlearn" for row in line["results"])
+        else ""
+    )
     return [
         f"**Static students**, {line['texts']:,} texts. Seconds are those of the student's making; the pass "
-        "of the teacher over the texts, which model2vec does without, has a column of its own. Texts/s is how "
-        f"fast the student encodes.{estimated}",
+        "of the teacher over the texts, which model2vec does without, has a column of its own. Texts/s is "
+        f"how fast the student encodes.{estimated}{few}",
         table([_with_teacher(row, estimated=bool(estimate)) for row in line["results"]], columns),
         where(line),
     ]

@@ -18,7 +18,7 @@ from hubdistill import recipe
 BATCH = 1_024
 """model2vec's default, and more than ours; both sides encode with it."""
 SPEED_TEXTS = 8_000
-"""Fewer than those from which model2vec starts further processes."""
+"""Fewer than the 10,000 from which model2vec encodes several batches at once."""
 ROUNDS = 5
 TABLE, CUT = "hubdistill, table alone", "hubdistill, a quarter of it"
 OURS = {"hubdistill", TABLE, CUT}

@@ -373,6 +373,7 @@ def test_static_students_have_the_seconds_of_the_teacher_s_pass(how_good: Module
     assert "| model2vec | 4 | 0.7000 | 0.4000 | 0.3000 | 0.2000 | 0 | 15 |" in section
     assert "| tokenlearn | 4 | 0.7000 | 0.4000 | 0.3000 | 0.2000 | 1,250 | 15 |" in section
     assert "estimate" not in section
+    assert "tokenlearn had these texts; by default its command takes a million." in section
 
 
 def test_teacher_seconds_that_were_not_timed_are_called_an_estimate(how_good: ModuleType) -> None:
