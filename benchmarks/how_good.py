@@ -184,7 +184,7 @@ def labels_part(line: Line) -> list[str]:
     }
     return [
         f"**Labels**, {line['texts']:,} rows of random unit vectors, read in random order: the embedding "
-        "cache and a `label` column of a data set.",
+        "cache, which keeps float16, and a `label` column of a data set.",
         table(line["results"], columns),
         where(line),
     ]

@@ -4,7 +4,7 @@ Measures what one batch of 64 rows in random order costs the training (fetch and
 out on both sides), and the bytes on disk for a million texts without the texts themselves. The vectors are
 random unit vectors: no figure depends on their values. The column is written as sentence-transformers'
 distillation example writes it (`encode(...).tolist()`, which Arrow stores as float64), and, to give the peer
-its best, also in float32 and read as torch tensors.
+its best, also in float32 and read as torch tensors, and in float16, as which the cache keeps its vectors.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Read = Callable[[list[int]], Any]
 
 
 def main() -> None:
-    parser = arguments(__doc__ or "", needs="needs: nothing but disk, about 20 kB for each text")
+    parser = arguments(__doc__ or "", needs="needs: nothing but disk, about 25 kB for each text")
     parser.add_argument("--texts", type=int, default=50_000, help="rows on disk (default 50,000)")
     parser.add_argument("--seed", type=int, default=12, help="of the vectors and the order (default 12)")
     parser.add_argument("--dimensions", type=int, nargs="+", default=[384, 1024], help="default 384 1024")
@@ -70,8 +70,9 @@ EXAMPLE = "column of float lists"
 def measure(folder: Path, texts: int, dimensions: int, seed: int) -> list[dict[str, Any]]:
     """Write the same vectors in every way, then read batches of them in turn."""
     cached = write_cache(folder / "cache", texts, dimensions, seed)
-    lists = write_column(folder / "lists", texts, dimensions, seed, as_written=True)
-    floats = write_column(folder / "floats", texts, dimensions, seed, as_written=False)
+    lists = write_column(folder / "lists", texts, dimensions, seed, None)
+    floats = write_column(folder / "floats", texts, dimensions, seed, np.float32)
+    halves = write_column(folder / "halves", texts, dimensions, seed, np.float16)
     collate = SentenceTransformerDataCollator(_no_tokens)
     index = datasets.Dataset.from_dict({"row": np.arange(texts), "length": np.zeros(texts, np.int32)})
     collate_cached = CachedLabelCollator(_no_tokens, texts=_Nothing(), vectors=cached)
@@ -80,10 +81,11 @@ def measure(folder: Path, texts: int, dimensions: int, seed: int) -> list[dict[s
         return lambda rows: collate(data.__getitems__(rows))
 
     ways: dict[str, tuple[Read, Path]] = {
-        "cache": (lambda rows: collate_cached(index.__getitems__(rows)), folder / "cache"),
+        "cache (float16)": (lambda rows: collate_cached(index.__getitems__(rows)), folder / "cache"),
         EXAMPLE: (column(lists), folder / "lists"),
         "column of float32 lists": (column(floats), folder / "floats"),
         "column of float32, as tensors": (column(floats.with_format("torch")), folder / "floats"),
+        "column of float16, as tensors": (column(halves.with_format("torch")), folder / "halves"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     rng = np.random.default_rng(seed)
@@ -116,11 +118,11 @@ def write_cache(folder: Path, texts: int, dimensions: int, seed: int) -> CachedR
 
 
 def write_column(
-    folder: Path, texts: int, dimensions: int, seed: int, *, as_written: bool
+    folder: Path, texts: int, dimensions: int, seed: int, dtype: type[np.floating] | None
 ) -> datasets.Dataset:
-    """A saved and reopened data set: `as_written` by the example, or else in float32."""
+    """A saved and reopened data set: as written by the example, or in a type of its own."""
     parts = [
-        datasets.Dataset.from_dict({"label": vectors.tolist() if as_written else vectors})
+        datasets.Dataset.from_dict({"label": vectors.tolist() if dtype is None else vectors.astype(dtype)})
         for _, vectors in unit_vectors(texts, dimensions, seed)
     ]
     datasets.concatenate_datasets(parts).save_to_disk(str(folder))

@@ -145,7 +145,8 @@ def test_labels_counts_bytes_of_half_and_double_precision(
     rows = labels.measure(tmp_path, 1_000, 256, seed=0)
     gigabytes = {row["labels"]: row["gigabytes"] for row in rows}
     # 2 bytes a number and 16 of the text's hash, against 8 bytes a number.
-    assert gigabytes["cache"] == pytest.approx((2 * 256 + 16) / 1000, rel=0.05)
+    assert gigabytes["cache (float16)"] == pytest.approx((2 * 256 + 16) / 1000, rel=0.05)
+    assert gigabytes["column of float16, as tensors"] == pytest.approx(2 * 256 / 1000, rel=0.05)
     assert gigabytes["column of float lists"] == pytest.approx(8 * 256 / 1000, rel=0.05)
 
 
