@@ -54,13 +54,21 @@ def main() -> None:
 
 def read_results(folder: Path) -> list[Line]:
     """The results: of each file its last line that is not empty."""
-    found = [
-        json.loads(path.read_text(encoding="utf-8").strip().splitlines()[-1])
-        for path in sorted(folder.glob("*.json"))
-    ]
+    found = [_read_result(path) for path in sorted(folder.glob("*.json"))]
     if not found:
         raise SystemExit(f"no results in {folder}; see benchmarks/README.md")
     return found
+
+
+def _read_result(path: Path) -> Line:
+    try:
+        line: Line = json.loads(path.read_text(encoding="utf-8").strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise SystemExit(
+            f"{path} does not end with a benchmark's line of JSON; run the benchmark again, or remove the "
+            "file (see benchmarks/README.md)"
+        ) from None
+    return line
 
 
 def put(readme: str, section: str, name: Path) -> str:

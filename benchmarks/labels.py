@@ -32,7 +32,7 @@ Read = Callable[[list[int]], Any]
 
 
 def main() -> None:
-    parser = arguments(__doc__ or "", needs="needs: nothing but disk, about 25 kB for each text")
+    parser = arguments(__doc__ or "", needs="needs: nothing but disk, about 20 kB for each text")
     parser.add_argument("--texts", type=int, default=50_000, help="rows on disk (default 50,000)")
     parser.add_argument("--seed", type=int, default=12, help="of the vectors and the order (default 12)")
     parser.add_argument("--dimensions", type=int, nargs="+", default=[384, 1024], help="default 384 1024")

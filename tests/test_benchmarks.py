@@ -405,6 +405,13 @@ def test_write_replaces_what_is_between_the_markers_and_no_more(
         assert readme.read_text() == expected
 
 
+@pytest.mark.parametrize("content", ["", "label  ms\ncache  0.5\n", '{"benchmark": '])
+def test_a_result_of_a_run_that_stopped_is_named(how_good: ModuleType, tmp_path: Path, content: str) -> None:
+    (tmp_path / "labels.json").write_text(content)
+    with pytest.raises(SystemExit, match=r"labels\.json does not end with a benchmark's line of JSON"):
+        how_good.read_results(tmp_path)
+
+
 def test_a_readme_without_markers_is_left_alone(how_good: ModuleType) -> None:
     with pytest.raises(SystemExit, match="needs <!-- how-good -->"):
         how_good.put("no markers", "section", Path("README.md"))
