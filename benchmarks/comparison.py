@@ -8,7 +8,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -45,6 +45,8 @@ HELD_OUT = 0.04
 SCORED_TEXTS = 4_000
 """Held-out texts that scores come from, none of which a student was chosen by."""
 
+EVALUATION_SETS = ("sts/stsb-en-dev.tsv", "sts/stsb-en-test.tsv", "ir/cranfield", "ir/cisi")
+
 QUALITY = {
     "stsb_dev": "STS-B dev",
     "stsb_test": "STS-B test",
@@ -64,11 +66,26 @@ def arguments(description: str, *, needs: str = NEEDS) -> argparse.ArgumentParse
     )
 
 
-def add_texts(parser: argparse.ArgumentParser, texts: int) -> None:
+def at_least(least: int) -> Callable[[str], int]:
+    """A type of argument: a whole number that is not less."""
+
+    def number(text: str) -> int:
+        if (value := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{value} is less than {least}")
+        return value
+
+    return number
+
+
+def add_texts(parser: argparse.ArgumentParser, texts: int, *, least: int = 1) -> None:
     """The arguments of benchmarks that read texts."""
     data = Path(__file__).resolve().parents[2] / "shared" / "data"
-    parser.add_argument("--texts", type=int, default=texts, help=f"training texts (default {texts:,})")
-    parser.add_argument("--seed", type=int, default=12, help="of the corpus and the training (default 12)")
+    parser.add_argument(
+        "--texts", type=at_least(least), default=texts, help=f"training texts (default {texts:,})"
+    )
+    parser.add_argument(
+        "--seed", type=at_least(0), default=12, help="of the corpus and the training (default 12)"
+    )
     parser.add_argument("--data", type=Path, default=data, help="default: ../shared/data")
     parser.add_argument("--teacher", default=None, help="a model folder or a Hub id")
     parser.add_argument(
@@ -186,10 +203,13 @@ class Judge:
         queries: held-out texts that look for their ten nearest among three times as many others.
 
     Raises:
-        SystemExit: there are fewer held-out texts than queries and documents.
+        SystemExit: an evaluation set is missing, or there are fewer held-out texts than queries and documents.
     """
 
     def __init__(self, setting: Setting, *, queries: int) -> None:
+        for name in EVALUATION_SETS:
+            if not (setting.data / name).exists():
+                raise SystemExit(f"no {name} in {setting.data}; --help says what is needed")
         if len(setting.scored) < 4 * queries:
             # A quarter of the held-out texts is for choosing.
             needed = math.ceil(1.05 * (4 * queries + min(CHOOSING_TEXTS, 4 * queries // 3)) / HELD_OUT)

@@ -18,7 +18,7 @@ from typing import Any
 
 import datasets
 import numpy as np
-from comparison import arguments, conclude, show
+from comparison import arguments, at_least, conclude, show
 from sentence_transformers.sentence_transformer.data_collator import SentenceTransformerDataCollator
 
 from hubdistill.embedding_cache import CachedRows, CacheKey, EmbeddingCache
@@ -33,9 +33,13 @@ Read = Callable[[list[int]], Any]
 
 def main() -> None:
     parser = arguments(__doc__ or "", needs="needs: nothing but disk, about 20 kB for each text")
-    parser.add_argument("--texts", type=int, default=50_000, help="rows on disk (default 50,000)")
-    parser.add_argument("--seed", type=int, default=12, help="of the vectors and the order (default 12)")
-    parser.add_argument("--dimensions", type=int, nargs="+", default=[384, 1024], help="default 384 1024")
+    parser.add_argument("--texts", type=at_least(1), default=50_000, help="rows on disk (default 50,000)")
+    parser.add_argument(
+        "--seed", type=at_least(0), default=12, help="of the vectors and the order (default 12)"
+    )
+    parser.add_argument(
+        "--dimensions", type=at_least(1), nargs="+", default=[384, 1024], help="default 384 1024"
+    )
     options = parser.parse_args()
     datasets.disable_progress_bars()
     rows: list[dict[str, Any]] = []

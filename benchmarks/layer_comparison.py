@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from comparison import QUALITY, Judge, Setting, add_texts, conclude, show
+from comparison import QUALITY, Judge, Setting, add_texts, at_least, conclude, show
 from sentence_transformers import SentenceTransformer
 
 from hubdistill import recipe
@@ -36,8 +36,10 @@ PeerRecipe = Callable[[Setting, int, int, int], Trained]
 
 def add_layers(parser: argparse.ArgumentParser) -> None:
     add_texts(parser, 20_000)
-    parser.add_argument("--layers", type=int, default=3, help="that the student keeps (default 3)")
-    parser.add_argument("--seeds", type=int, nargs="+", help="of the training (default: --seed alone)")
+    parser.add_argument("--layers", type=at_least(1), default=3, help="that the student keeps (default 3)")
+    parser.add_argument(
+        "--seeds", type=at_least(0), nargs="+", help="of the training (default: --seed alone)"
+    )
 
 
 def compare(
@@ -59,11 +61,12 @@ def compare(
     """
     peer = next(iter(peers))
     judge = Judge(setting, queries=QUERIES)
+    # Sets that cannot be read are found before anything is trained.
+    teacher = {"student": "teacher", **judge.score_teacher()}
     runs: list[dict[str, Any]] = []
     seeds = options.seeds or [options.seed]
     for seed in seeds:
         runs += one_seed(setting, judge, options, peers, seed)
-    teacher = {"student": "teacher", **judge.score_teacher()}
     names = list(dict.fromkeys(run["student"] for run in runs))
     rows = [teacher, *(summary([run for run in runs if run["student"] == name]) for name in names)]
     show(rows, {"student": "student", "texts": "texts", **QUALITY, "seconds": "training s"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from comparison import NEEDS, Setting, arguments, prepare
 from layer_comparison import Trained, add_layers, compare
-from peer import Peer
+from peer import Peer, add_peer_python
 from sentence_transformers import SentenceTransformer
 
 PEER_NEEDS = (
@@ -25,7 +25,7 @@ PEER_NEEDS = (
 def main() -> None:
     parser = arguments(__doc__ or "", needs=PEER_NEEDS)
     add_layers(parser)
-    parser.add_argument("--peer-python", help="the peer's interpreter (default: this one)")
+    add_peer_python(parser)
     options = parser.parse_args()
     setting = prepare(options)
     with Peer(options.peer_python, "distil_trainer_peer.py", setting.work) as peer:

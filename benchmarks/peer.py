@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,6 +14,17 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+
+
+def add_peer_python(parser: argparse.ArgumentParser) -> None:
+    """The argument that names the peer's interpreter."""
+    parser.add_argument("--peer-python", type=_program, help="the peer's interpreter (default: this one)")
+
+
+def _program(text: str) -> str:
+    if shutil.which(text) is None:
+        raise argparse.ArgumentTypeError(f"there is no program {text}")
+    return text
 
 
 class Peer:

@@ -32,7 +32,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=list(KINDS), metavar="KIND")
-    parser.add_argument("--scenarios", nargs="*", default=list(SCENARIOS), metavar="SCENARIO")
+    parser.add_argument(
+        "--scenarios", nargs="*", default=list(SCENARIOS), choices=list(SCENARIOS), metavar="SCENARIO"
+    )
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--races", type=int, default=40, help="rounds, half of them for the same files")
     parser.add_argument("--seed", type=int, default=12)

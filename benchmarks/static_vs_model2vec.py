@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from comparison import NEEDS, QUALITY, Judge, Setting, add_texts, arguments, conclude, prepare, show
-from peer import Peer, PeerModel
+from peer import Peer, PeerModel, add_peer_python
 
 from hubdistill import recipe
 
@@ -36,7 +36,7 @@ PEER_NEEDS = (
 def main() -> None:
     parser = arguments(__doc__ or "", needs=PEER_NEEDS)
     add_texts(parser, 150_000)
-    parser.add_argument("--peer-python", help="the peer's interpreter (default: this one)")
+    add_peer_python(parser)
     parser.add_argument("--without-tokenlearn", action="store_true", help="leave out the slowest peer")
     options = parser.parse_args()
     setting = prepare(options)

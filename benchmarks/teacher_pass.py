@@ -28,7 +28,7 @@ Pass = Callable[[TextTable], np.ndarray]
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    add_texts(parser, 4_000)
+    add_texts(parser, 4_000, least=ROUNDS)
     options = parser.parse_args()
     setting = prepare(options)
     model = setting.teacher.model

@@ -49,6 +49,8 @@ ON_TEXTS = [
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
     """Imports a benchmark as its folder's scripts see each other."""
     monkeypatch.syspath_prepend(BENCHMARKS)
+    # push_faults sets it.
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     yield importlib.import_module
     datasets.enable_progress_bars()
     for path in BENCHMARKS.glob("*.py"):
@@ -157,6 +159,41 @@ def test_help_of_labels_says_that_it_needs_no_data(help_of: Callable[[str], str]
 def test_a_folder_without_texts_is_told(run: Callable[..., str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"no train/en_\*\.txt\.gz"):
         run("teacher_pass", "--data", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "told"),
+    [
+        ("static_vs_model2vec", ["--texts", "0"], "--texts: 0 is less than 1"),
+        ("static_vs_model2vec", ["--peer-python", "no/such/python"], "there is no program no/such/python"),
+        ("layers_vs_distil_trainer", ["--peer-python", "nope"], "there is no program nope"),
+        ("layers_vs_sentence_transformers", ["--seeds", "1", "-1"], "--seeds: -1 is less than 0"),
+        ("teacher_pass", ["--texts", "3"], "--texts: 3 is less than 4"),
+        ("labels", ["--texts", "-5"], "--texts: -5 is less than 1"),
+        ("push_faults", ["--scenarios", "nope"], "--scenarios: invalid choice: 'nope'"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_told_at_once(
+    run: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    script: str,
+    arguments: list[str],
+    told: str,
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run(script, *arguments)
+    assert told in capsys.readouterr().err
+
+
+def test_a_missing_evaluation_set_is_told_before_anything_is_trained(
+    run: Callable[..., str], data: Path, tiny_teacher_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "train").symlink_to(data / "train")
+    with pytest.raises(SystemExit, match=r"no sts/stsb-en-dev\.tsv in"):
+        run(
+            "layers_vs_sentence_transformers",
+            *("--data", tmp_path, "--teacher", tiny_teacher_folder, "--work", tmp_path / "work"),
+        )
 
 
 def test_the_peer_s_every_nth_layer_has_the_teacher_s_weights(
