@@ -203,7 +203,7 @@ class Judge:
         queries: held-out texts that look for their ten nearest among three times as many others.
 
     Raises:
-        SystemExit: an evaluation set is missing, or there are fewer held-out texts than queries and documents.
+        SystemExit: an evaluation set is missing, or held-out texts are fewer than queries and documents.
     """
 
     def __init__(self, setting: Setting, *, queries: int) -> None:

@@ -21,6 +21,7 @@ from sentence_transformers import SentenceTransformer
 
 from hubdistill.evaluation.vectors import Vectors
 from hubdistill.students.layers import encoder_blocks
+from hubdistill.text_table import TextTable
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 AGREED = {
@@ -271,6 +272,33 @@ def test_the_teacher_pass_gives_the_vectors_of_encode(
     same = next(row for row in line["results"] if row["pass"] == "teacher pass")
     assert same["precision"] == "float32"
     assert same["cosine_min"] > 0.9999
+
+
+def test_each_teacher_pass_is_warmed_up_before_any_is_timed(
+    load: Callable[[str], ModuleType],
+    run: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+    data: Path,
+    tiny_teacher_folder: Path,
+    tmp_path: Path,
+) -> None:
+    script = load("teacher_pass")
+    sizes: list[int] = []
+
+    def counting(make: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*given: Any) -> Callable[[TextTable], np.ndarray]:
+            encode = make(*given)
+            return lambda texts: sizes.append(len(texts)) or encode(texts)
+
+        return made
+
+    for name in ("_peer", "_ours"):
+        monkeypatch.setattr(script, name, counting(getattr(script, name)))
+    monkeypatch.setattr(script, "WARM_UP", 3)
+    run("teacher_pass", "--texts", 40, "--data", data, "--teacher", tiny_teacher_folder, "--work", tmp_path)
+    passes = sizes.count(3)
+    assert passes in (3, 6)
+    assert sizes == [3] * passes + [10] * passes * script.ROUNDS
 
 
 def test_layers_are_compared_at_equal_texts_and_at_equal_seconds(
