@@ -31,7 +31,8 @@ QUALITY = {
 }
 LEGEND = (
     "STS-B is Spearman's correlation, Cranfield and CISI are nDCG@10, overlap@10 is the share of the "
-    "teacher's ten nearest held-out texts that a student finds, and compares within one table only."
+    "teacher's ten nearest held-out texts that a student finds; these texts differ between runs, so it "
+    "compares within one table only."
 )
 
 
