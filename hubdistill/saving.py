@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -64,7 +63,6 @@ _SAVED = (
     "chat_template.jinja",
 )
 """By these names libraries save a model, and find it again."""
-_NUMBERED_MODULE = re.compile(r"\d+_[A-Z]\w*")
 
 
 def prepare_folder(folder: Path) -> None:
@@ -139,10 +137,9 @@ def _older(folder: Path) -> Iterator[Path]:
     """The files of the model that was saved there before."""
     try:
         named = read_module_folders(folder)
-    except PublishError:  # there is none, or none that can be read
-        named = frozenset()
-    numbered = {one.name for one in folder.iterdir() if one.is_dir() and _NUMBERED_MODULE.fullmatch(one.name)}
-    modules = [path for name in named | numbered for path in sorted((folder / name).rglob("*"))]
+    except PublishError:  # no modules.json, so what has such a name may be something else
+        return
+    modules = [path for name in named for path in sorted((folder / name).rglob("*"))]
     for path in {*folder.iterdir(), *modules}:
         if path.is_file() and any(fnmatchcase(path.name, pattern) for pattern in _SAVED):
             yield path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ def test_nothing_of_an_older_model_is_left(student: SentenceTransformer, tmp_pat
     new, folder = tmp_path / "new", tmp_path / "out"
     save_student(student, new)
     (folder / "3_Dense").mkdir(parents=True)
+    modules = [{"idx": 0, "name": "0", "path": ""}, {"idx": 1, "name": "1", "path": "3_Dense"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
     for older in ("pytorch_model.bin", "model-00001-of-00002.safetensors", "adapter_config.json"):
         (folder / older).write_text("{}")
     (folder / "3_Dense" / "model.safetensors").write_bytes(b"")
@@ -46,10 +49,11 @@ def test_what_is_no_models_file_stays(student: SentenceTransformer, tmp_path: Pa
         "checkpoint-5/model.safetensors",
         "data.model",
     }
-    for name in own:
+    for name in {*own, "vocab.txt"}:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")
     save_student(student, tmp_path)
+    assert (tmp_path / "vocab.txt").read_text() == "mine"  # no model had been saved there
     save_student(student, tmp_path)
     assert all((tmp_path / name).read_text() == "mine" for name in own)
 
