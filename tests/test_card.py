@@ -369,7 +369,7 @@ def test_reader_is_sent_to_the_limitations_that_the_teacher_declares() -> None:
     teacher = report.models[report.teacher].model_copy(update={"limitations": "Limitations & *bias*"})
     card = render_card(report.model_copy(update={"models": {**report.models, report.teacher: teacher}}))
     link = "[Limitations &#38; &#42;bias&#42;](https://huggingface.co/BAAI/bge-m3)"
-    assert f"What the teacher's own card says of them stands there under {link}." in card
+    assert f"See {link} on the teacher's own card." in card
 
 
 def test_a_loss_that_sees_no_teacher_vectors_is_named_instead_of_them() -> None:

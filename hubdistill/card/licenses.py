@@ -93,4 +93,4 @@ def license_remark(own: str, origin: str | None, name: str) -> str:
         return f"{origin}, the licence of {name}, {reason}: see the owner's note."
     if origin in PERMISSIVE:
         return f"The licence differs from that of {name} ({origin}), whose notices have to be kept."
-    return f"Whether it fits {origin}, the licence of {name}, was not decided here: read both."
+    return f"hubdistill cannot tell whether it is compatible with {origin}, the licence of {name}: read both."

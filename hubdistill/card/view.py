@@ -299,7 +299,7 @@ def _limits(report: DistillationReport) -> list[str]:
         origin = f"It {learned} from {model_name(teacher)} and inherits the teacher's mistakes and biases."
         if teacher.limitations and teacher.hub_id:
             where = link(teacher.limitations, f"{HUB}/{teacher.hub_id}")
-            origin += f" What the teacher's own card says of them stands there under {where}."
+            origin += f" See {where} on the teacher's own card."
         limits.append(Markdown(origin))
     if training and training.start:
         limits.append(f"It may also have those of the model that it starts from, {training.start.name}.")
