@@ -119,7 +119,11 @@ def test_a_model_that_was_not_made_of_the_teacher_is_not_compared_with_it() -> N
         ("mit", "mit", ""),
         ("mit", None, "The teacher declares no licence."),
         ("apache-2.0", "mit", "(mit), whose notices have to be kept"),
-        ("apache-2.0", "gemma", "cannot tell whether it is compatible with gemma, the licence of the teacher"),
+        (
+            "apache-2.0",
+            "gemma",
+            "cannot tell whether it is compatible with gemma, the licence of the teacher",
+        ),
     ],
 )
 def test_readers_are_told_what_was_compared(own: str, origin: str | None, said: str) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
+from transformers import TrainerControl, TrainerState
 
 from hubdistill import HubDistillCallback
 from hubdistill.errors import GateError
@@ -47,9 +47,10 @@ def test_tasks_of_mteb_may_stand_for_others() -> None:
     check_gates(["mteb_main_score@STS12 > 0"], EVALUATION.model_copy(update={"mteb": ("MTEB(eng, v2)",)}))
 
 
-def test_callback_checks_gates_before_it_asks_the_hub(tmp_path: Path) -> None:
+def test_callback_checks_gates_before_it_asks_the_hub(
+    tmp_path: Path, tiny_teacher: SentenceTransformer
+) -> None:
     callback = HubDistillCallback("teacher", "demo/x", held_out=["a"], gates=["speedups >= 2"])
-    arguments = cast(Any, SimpleNamespace(output_dir=str(tmp_path), hub_token=None))
-    process = cast(Any, SimpleNamespace(is_world_process_zero=True))
+    arguments = SentenceTransformerTrainingArguments(output_dir=str(tmp_path))
     with pytest.raises(GateError, match="did you mean 'speedup'"):
-        callback.on_train_begin(arguments, process, cast(Any, None), model=None)
+        callback.on_train_begin(arguments, TrainerState(), TrainerControl(), model=tiny_teacher)
