@@ -185,8 +185,8 @@ print(model.similarity(queries, documents))"""
         "Documents with the teacher, queries with this model",
         Markdown(
             f"After the first snippet:\n\n{fenced(snippet, 'python')}\n\n"
-            f"{escape(first.metric.title)} on {escape(first.data.title)}: {score(first.student.value)} this way, "
-            f"{listed(compared)}; intervals and other measures are under Evaluation."
+            f"{escape(first.metric.title)} on {escape(first.data.title)}: {score(first.student.value)} this "
+            f"way, {listed(compared)}; intervals and other measures are under Evaluation."
         ),
     )
 

@@ -34,7 +34,7 @@ def test_every_file_is_listed_with_its_size_and_what_happens_to_it(
         "LICENSE",
     }
     assert "  removed    12 bytes  vocab.txt" in str(outcome).splitlines()
-    assert "  new             7 B  LICENSE" in str(outcome).splitlines()
+    assert "  new         7 bytes  LICENSE" in str(outcome).splitlines()
     # A push itself names only what it changes.
     assert "unchanged  " not in str(push(model, repo_id, token=WRITE, endpoint=hub.endpoint))
 
