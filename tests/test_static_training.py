@@ -134,6 +134,11 @@ def nearest(vectors: np.ndarray) -> np.ndarray:
     return np.argsort(-scores, axis=1)[:, :10]
 
 
+def ours(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What hubdistill logged; the Trainer remarks on checkpoints that are written too quickly."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("hubdistill")]
+
+
 @pytest.mark.usefixtures("small_batches")
 def test_what_was_solved_stays_where_the_hidden_layer_gains_nothing(
     solved: SentenceTransformer, texts: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -142,7 +147,7 @@ def test_what_was_solved_stays_where_the_hidden_layer_gains_nothing(
     student, facts = train(solved, texts, targets, tmp_path, epochs=1, matryoshka=())
     assert student is solved
     assert facts is SOLVED
-    assert not caplog.records
+    assert not ours(caplog)
 
 
 @pytest.mark.usefixtures("small_batches")
@@ -152,7 +157,7 @@ def test_prefixes_that_were_asked_for_do_not_go_unsaid(
     targets = solved.encode(texts).astype(np.float16)
     student, _ = train(solved, texts, targets, tmp_path, epochs=1, matryoshka=(8,))
     assert student is solved
-    (warning,) = (record.getMessage() for record in caplog.records)
+    (warning,) = ours(caplog)
     assert "tiny goes without a hidden layer" in warning
     assert "matryoshka" in warning
 
