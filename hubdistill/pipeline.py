@@ -30,13 +30,7 @@ from sentence_transformers import SentenceTransformer
 from hubdistill import atomic, corpus, report
 from hubdistill.card import check_owner, write_cards
 from hubdistill.disk_needs import disk_needed
-from hubdistill.distilling import (
-    Distiller,
-    check_start,
-    check_student,
-    load_start,
-    vectors_needed,
-)
+from hubdistill.distilling import Distiller, vectors_needed
 from hubdistill.embedding_cache import CachedRows, EmbeddingCache
 from hubdistill.errors import CardError, MissingExtraError, PublishError, TrainingError
 from hubdistill.evaluation import check_held_out, check_sets
@@ -50,6 +44,7 @@ from hubdistill.private_text import find_secrets
 from hubdistill.recipe import AnyStudent, LayerStudent, ModelStudent, Recipe
 from hubdistill.recipe_file import dump_recipe
 from hubdistill.reporting import Subject, settle_owner, write_reports
+from hubdistill.student_checks import check_start, check_student, load_start
 from hubdistill.teacher import Teacher, embed, load_teacher, processes
 from hubdistill.trainer import training_arguments
 from hubdistill.training import trains_in_bf16
