@@ -373,7 +373,7 @@ class Training(Fact):
     best_step: int | None = None
     seconds: float
     teacher_seconds: float | None = None
-    """Of the teacher pass; None when all vectors were already there."""
+    """Of the teacher pass; None when all vectors were already there, or a script made them."""
     emissions: Emissions | None = None
     """None where codecarbon did not run."""
     citations: tuple[str, ...] = ()

@@ -301,7 +301,7 @@ def _time(training: Training) -> Markdown:
     teacher = (
         f"teacher's vectors: {duration(training.teacher_seconds)}"
         if training.teacher_seconds is not None
-        else "the teacher's vectors were there already"
+        else "the teacher's vectors are not in that time"
     )
     text = f"Making the student took {duration(training.seconds)}"
     text += f"; {teacher}." if training.teacher_vectors else "."
