@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from hubdistill.errors import TeacherError
@@ -82,24 +82,30 @@ def _model_files(folder: Path) -> Iterator[Path]:
 
 def all_files(folder: Path) -> Iterator[Path]:
     """All files, sorted, but hidden ones, those of checkpoints, and those of other models below."""
-    of_modules = _module_folders(folder)
+    modules = set(module_folders(folder))
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         aside = path.name.startswith(".") or any(part.startswith((".", "checkpoint-")) for part in parts[:-1])
-        if path.is_file() and not aside and not _of_other_model(path, folder, of_modules):
+        if path.is_file() and not aside and not _of_other_model(path, folder, modules):
             yield path
 
 
-def _of_other_model(path: Path, folder: Path, of_modules: frozenset[Path]) -> bool:
-    """Whether a folder in between is a whole model of its own, and no module of this one."""
-    between = path.relative_to(folder).parents[:-1]
-    return any((folder / one / "modules.json").is_file() and one not in of_modules for one in between)
-
-
-def _module_folders(folder: Path) -> frozenset[Path]:
-    """The folders that modules.json names; none where it cannot be read."""
+def module_folders(folder: Path) -> list[Path]:
+    """The folders below that modules.json names; none where it cannot be read."""
     try:
         modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-        return frozenset(Path(module["path"]) for module in modules)
-    except (OSError, ValueError, TypeError, KeyError):
-        return frozenset()
+    except (OSError, ValueError, RecursionError):
+        return []
+    names = [one.get("path") for one in modules if isinstance(one, dict)] if isinstance(modules, list) else []
+    return [folder / str(name) for name in names if is_inside(name)]
+
+
+def is_inside(name: object) -> bool:
+    """Whether a stranger's name stays below its folder."""
+    return isinstance(name, str) and not name.startswith("/") and ".." not in name.split("/")
+
+
+def _of_other_model(path: Path, folder: Path, modules: Collection[Path]) -> bool:
+    """Whether a folder in between is a whole model of its own, and no module of this one."""
+    between = [folder / one for one in path.relative_to(folder).parents[:-1]]
+    return any((one / "modules.json").is_file() and one not in modules for one in between)

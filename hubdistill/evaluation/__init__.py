@@ -41,9 +41,7 @@ from hubdistill.evaluation.slices import lowest_agreement, measure_slices
 from hubdistill.evaluation.speed import cut_texts, measure_speed
 from hubdistill.evaluation.variants import measure_variants
 from hubdistill.evaluation.vectors import Vectors
-from hubdistill.recipe import HELD_OUT as HELD_OUT
-from hubdistill.recipe import HELD_OUT_RETRIEVAL as HELD_OUT_RETRIEVAL
-from hubdistill.recipe import SPEED as SPEED
+from hubdistill.recipe import HELD_OUT, HELD_OUT_RETRIEVAL, SPEED
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,6 @@ def _is_about(entry: Entry, result: EvalResult, *, by_name: bool) -> bool:
 def _claim(value: float, m: Measurement, report: DistillationReport) -> CheckedClaim:
     same = abs(value - m.value) <= rounding(value)
     parameters = ", ".join(f"{name}={parameter}" for name, parameter in m.parameters.items())
-    interval = (m.interval.low, m.interval.high) if m.interval else None
     return CheckedClaim(
         figure=f"{m.metric}[{parameters}]" if parameters else m.metric,
         model=report.student,
@@ -159,7 +158,7 @@ def _claim(value: float, m: Measurement, report: DistillationReport) -> CheckedC
         claimed=value,
         interval=None,
         measured=m.value,
-        measured_interval=interval,
+        measured_interval=m.interval.ends if m.interval else None,
         verdict="same" if same else "differs",
         why="" if same else "the report says otherwise",
     )

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from hubdistill import __version__
-from hubdistill.evaluation import HELD_OUT, HELD_OUT_RETRIEVAL, SPEED
 from hubdistill.evaluation.definitions import METRICS
 from hubdistill.evaluation.held_out import ORIGINS
 from hubdistill.numbers import listed
+from hubdistill.recipe import HELD_OUT, HELD_OUT_RETRIEVAL, SPEED
 from hubdistill.report import DistillationReport, EvaluationPlan
 from hubdistill.verification.figures import ABSOLUTE_SPEED, Figure
 from hubdistill.verification.inputs import unlike_data

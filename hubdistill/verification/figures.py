@@ -101,7 +101,7 @@ def figures_of(
 
 def interval_ends(interval: Interval | None) -> Ends | None:
     """The two ends of an interval."""
-    return (interval.low, interval.high) if interval else None
+    return interval.ends if interval else None
 
 
 def _certainty(interval: Interval | None) -> str:

@@ -18,11 +18,12 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from hubdistill import __version__, recipe
 from hubdistill.corpus import read_corpus, read_rows, text_columns
 from hubdistill.errors import CorpusError, EvaluationError, HubDistillError, ReportError
-from hubdistill.evaluation import HELD_OUT, HELD_OUT_RETRIEVAL, SPEED, check_held_out
+from hubdistill.evaluation import check_held_out
 from hubdistill.evaluation.findings import texts_sha256
 from hubdistill.evaluation.held_out import HeldOut, of_corpus, of_sources
 from hubdistill.evaluation.retrieval_set import read_retrieval_set
 from hubdistill.evaluation.similarity import SimilarityPairs, read_similarity_set
+from hubdistill.recipe import HELD_OUT, HELD_OUT_RETRIEVAL, SPEED
 from hubdistill.recipe_file import load_recipe
 from hubdistill.report import DistillationReport, EvaluationData, EvaluationPlan
 from hubdistill.verification.local_data import LocalData

@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, Revisio
 from hubdistill import recipe
 from hubdistill.errors import TeacherError
 from hubdistill.evaluation import Candidate
-from hubdistill.model_files import folder_digests, sha256_of, weights_digest
+from hubdistill.model_files import folder_digests, is_inside, module_folders, sha256_of, weights_digest
 from hubdistill.models import Located, locate
 from hubdistill.numbers import listed
 from hubdistill.report import DistillationReport, EvaluationPlan, Model
@@ -213,7 +213,7 @@ def check_weights(folder: Path, recorded: Model, here: str, file: str) -> tuple[
 
 def note_on_other_weights(folder: Path) -> str:
     """A sentence about weights that lie beside those that are loaded; empty for none."""
-    loaded = {file for part in _module_folders(folder) for file in _loaded_weights(part)}
+    loaded = {file for part in module_folders(folder) or [folder] for file in _loaded_weights(part)}
     there = {file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in folder.rglob(pattern)}
     others = [str(file.relative_to(folder)) for file in sorted(there - loaded)]
     if not (loaded and others):
@@ -313,15 +313,8 @@ def _is_digest(revision: str) -> bool:
 def _digests(folder: Path) -> Iterator[str]:
     """Of all weights, as a report has it; then of those that are loaded, for a folder may hold others."""
     yield folder_digests(folder)[0]
-    if loaded := [file for part in _module_folders(folder) for file in _loaded_weights(part)]:
+    if loaded := [file for part in module_folders(folder) or [folder] for file in _loaded_weights(part)]:
         yield weights_digest([sha256_of(file) for file in sorted(set(loaded))])
-
-
-def _module_folders(folder: Path) -> list[Path]:
-    """Where sentence-transformers looks for the weights of a model's modules."""
-    modules = _json(folder / "modules.json")
-    names = [one.get("path") for one in modules if isinstance(one, dict)] if isinstance(modules, list) else []
-    return [folder / str(name) for name in names if _is_inside(name)] or [folder]
 
 
 def _loaded_weights(folder: Path) -> list[Path]:
@@ -332,9 +325,7 @@ def _loaded_weights(folder: Path) -> list[Path]:
         index = _json(folder / f"{whole}.index.json")
         parts = index.get("weight_map") if isinstance(index, dict) else None
         if isinstance(parts, dict):
-            return [
-                folder / name for name in parts.values() if _is_inside(name) and (folder / name).is_file()
-            ]
+            return [folder / name for name in parts.values() if is_inside(name) and (folder / name).is_file()]
     return []
 
 
@@ -343,8 +334,3 @@ def _json(file: Path) -> object:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-
-
-def _is_inside(name: object) -> bool:
-    """Whether a stranger's name stays below its folder."""
-    return isinstance(name, str) and not name.startswith("/") and ".." not in name.split("/")

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from hubdistill.card.text import plain
 from hubdistill.errors import HubDistillError
-from hubdistill.evaluation import HELD_OUT, Candidate, Evidence, evaluate
+from hubdistill.evaluation import Candidate, Evidence, evaluate
 from hubdistill.evaluation.fidelity import measure_fidelity, share_space
 from hubdistill.evaluation.findings import Findings, texts_sha256
 from hubdistill.evaluation.mteb_tasks import measure_mteb
 from hubdistill.evaluation.similarity import SimilarityPairs, measure_similarity
 from hubdistill.evaluation.vectors import Vectors
+from hubdistill.recipe import HELD_OUT
 from hubdistill.report import Comparison, EvaluationData, Measurement
 from hubdistill.verification.inputs import Inputs, unavailable_parts
 
